@@ -1,0 +1,190 @@
+import type { Registration } from '@videoflix/contract'
+import type { Audit } from '../audit/audit.ts'
+import type { Settings } from '../config/settings.ts'
+import { isUniqueViolation, transact, type Database } from '../db/database.ts'
+import type { LinkPurpose, User } from '../db/tables.ts'
+import { AppError, invalid } from '../errors.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Doorbell } from '../ports/doorbell/doorbell.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import { enqueue } from '../tasks/queue.ts'
+import { consumeLink, issueLink, voidLinks, type LinkRefusal } from './links.ts'
+import type { Passwords } from './passwords.ts'
+import { confirmUser, emailExists, findUser, findUserByEmail, insertUser, setPassword } from './users.ts'
+
+export interface Accounts {
+  /** Makes an inactive user and sends the confirmation mail. Throws `invalid` with fields. */
+  register(registration: Registration, address: string): Promise<User>
+  emailExists(email: string): Promise<boolean>
+  /** Activates the user of a link; again is fine. Throws `invalid` with a sentence. */
+  confirm(userId: number, token: string, address: string): Promise<void>
+  /** Sends a reset link if there is such a user; whether there is one is told to the caller only. */
+  requestReset(email: string): Promise<User | null>
+  /** Ends all sessions and logs nobody in. Throws `invalid` with a sentence. */
+  resetPassword(
+    reset: { userId: number; token: string; password: string },
+    address: string,
+  ): Promise<void>
+  /** A link beside the mailed one, for a developer without mail. */
+  debugLink(purpose: LinkPurpose, user: User): Promise<string>
+  /** Throws `invalid` when the address or the password will not do. */
+  createSuperuser(superuser: {
+    email: string
+    password: string
+    username: string | null
+  }): Promise<User>
+}
+
+const REFUSALS: Record<LinkRefusal, string> = {
+  unknown: 'Invalid or expired token.',
+  expired: 'Invalid or expired token.',
+  used: 'Invalid or expired token.',
+  other_user: 'Token does not match user.',
+}
+
+export function createAccounts(needs: {
+  db: Database
+  clock: Clock
+  doorbell: Doorbell
+  audit: Audit
+  passwords: Passwords
+  sessions: Sessions
+  links: Settings['links']
+}): Accounts {
+  const { db, clock, doorbell, audit, passwords, sessions } = needs
+
+  async function insertOrRefuse(insert: () => Promise<User>): Promise<User> {
+    try {
+      return await insert()
+    } catch (error) {
+      if (isUniqueViolation(error)) throw emailTaken()
+      throw error
+    }
+  }
+
+  return {
+    async register(registration, address) {
+      const { email, password } = registration
+      if (password !== registration.confirm_password) {
+        throw invalid({ password: ['Passwords must match.'] })
+      }
+      const objection = passwords.objection(password, email)
+      if (objection) throw invalid({ password: [objection] })
+      if (await emailExists(db, email)) throw emailTaken()
+      const passwordHash = await passwords.hash(password)
+      const now = clock.now()
+      const user = await insertOrRefuse(() =>
+        transact(db, async (trx) => {
+          const created = await insertUser(
+            trx,
+            {
+              email,
+              passwordHash,
+              phone: registration.phone ?? null,
+              address: registration.address ?? null,
+              isActive: false,
+              isSuperuser: false,
+            },
+            now,
+          )
+          const payload = { template: 'confirm', userId: created.id } as const
+          await enqueue(trx, 'send_mail', payload, { subject: `user:${created.id}`, now })
+          return created
+        }),
+      )
+      doorbell.ring()
+      await audit.record('registered', { userId: user.id, address })
+      return user
+    },
+
+    emailExists: (email) => emailExists(db, email),
+
+    async confirm(userId, token, address) {
+      const user = await findUser(db, userId)
+      if (!user) throw new AppError('invalid', 'Invalid user ID.')
+      const now = clock.now()
+      const refusal = await transact(db, async (trx) => {
+        const refused = await consumeLink(trx, { purpose: 'confirm', token, userId, now })
+        if (refused === null) await confirmUser(trx, userId, now)
+        return refused
+      })
+      const isRepeated = refusal === 'used' && user.is_active
+      if (refusal !== null && !isRepeated) throw new AppError('invalid', REFUSALS[refusal])
+      if (refusal === null) await audit.record('confirmed', { userId, address })
+    },
+
+    async requestReset(email) {
+      const user = await findUserByEmail(db, email)
+      if (!user) return null
+      // Somebody whose confirmation mail was lost finds this form first.
+      const template = user.confirmed_at === null && !user.is_active ? 'confirm' : 'reset'
+      if (template === 'reset' && !user.is_active) return null
+      const now = clock.now()
+      await transact(db, (trx) =>
+        enqueue(
+          trx,
+          'send_mail',
+          { template, userId: user.id },
+          { subject: `user:${user.id}`, now },
+        ),
+      )
+      doorbell.ring()
+      return template === 'reset' ? user : null
+    },
+
+    async resetPassword({ userId, token, password }, address) {
+      const user = await findUser(db, userId)
+      if (!user) throw new AppError('invalid', 'Invalid user.')
+      const objection = passwords.objection(password, user.email)
+      if (objection) throw new AppError('invalid', objection)
+      const passwordHash = await passwords.hash(password)
+      const now = clock.now()
+      await transact(db, async (trx) => {
+        const refusal = await consumeLink(trx, { purpose: 'reset', token, userId, now })
+        if (refusal !== null) throw new AppError('invalid', REFUSALS[refusal])
+        await setPassword(trx, userId, passwordHash)
+        await voidLinks(trx, userId, 'reset', now)
+        await sessions.revokeAllOf(trx, userId, now)
+        await enqueue(
+          trx,
+          'send_mail',
+          { template: 'password_changed', userId },
+          { subject: `user:${userId}`, now },
+        )
+      })
+      sessions.forgetChecks()
+      doorbell.ring()
+      await audit.record('password_reset', { userId, address })
+    },
+
+    debugLink: (purpose, user) =>
+      issueLink(db, {
+        purpose,
+        user,
+        now: clock.now(),
+        expiresAt: new Date(
+          clock.now().getTime() +
+            (purpose === 'confirm' ? needs.links.confirmTtlMs : needs.links.resetTtlMs),
+        ),
+      }),
+
+    async createSuperuser({ email, password, username }) {
+      const objection = passwords.objection(password, email)
+      if (objection) throw invalid({ password: [objection] })
+      const passwordHash = await passwords.hash(password)
+      const user = await insertOrRefuse(() =>
+        insertUser(
+          db,
+          { email, passwordHash, username, isActive: true, isSuperuser: true },
+          clock.now(),
+        ),
+      )
+      await audit.record('superuser_created', { userId: user.id })
+      return user
+    },
+  }
+}
+
+function emailTaken(): AppError {
+  return invalid({ email: ['User with this email already exists.'] })
+}

@@ -1,0 +1,74 @@
+import type { Database, Transacting } from '../db/database.ts'
+import type { User } from '../db/tables.ts'
+
+/** The statements on the table `users`. Addresses are handed in normalised. */
+
+export async function findUserByEmail(db: Database, email: string): Promise<User | null> {
+  const user = await db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
+  return user ?? null
+}
+
+export async function findUser(db: Database, id: number): Promise<User | null> {
+  const user = await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
+  return user ?? null
+}
+
+export async function emailExists(db: Database, email: string): Promise<boolean> {
+  const user = await db.selectFrom('users').select('id').where('email', '=', email).executeTakeFirst()
+  return user !== undefined
+}
+
+export interface NewUser {
+  email: string
+  passwordHash: string
+  username?: string | null
+  phone?: string | null
+  address?: string | null
+  isActive: boolean
+  isSuperuser: boolean
+}
+
+/** Throws a unique violation when the address is taken. */
+export async function insertUser(trx: Database, user: NewUser, now: Date): Promise<User> {
+  return await trx
+    .insertInto('users')
+    .values({
+      email: user.email,
+      password_hash: user.passwordHash,
+      username: user.username ?? null,
+      phone: user.phone ?? null,
+      address: user.address ?? null,
+      is_active: user.isActive,
+      is_superuser: user.isSuperuser,
+      confirmed_at: user.isActive ? now : null,
+      created_at: now,
+      last_login_at: null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+export async function confirmUser(trx: Transacting, id: number, now: Date): Promise<void> {
+  await trx
+    .updateTable('users')
+    .set({ is_active: true, confirmed_at: now })
+    .where('id', '=', id)
+    .execute()
+}
+
+export async function setPassword(trx: Transacting, id: number, hash: string): Promise<void> {
+  await trx.updateTable('users').set({ password_hash: hash }).where('id', '=', id).execute()
+}
+
+export async function markLogin(db: Database, id: number, now: Date): Promise<void> {
+  await db.updateTable('users').set({ last_login_at: now }).where('id', '=', id).execute()
+}
+
+export async function countSuperusers(db: Database): Promise<number> {
+  const { count } = await db
+    .selectFrom('users')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('is_superuser', '=', true)
+    .executeTakeFirstOrThrow()
+  return count
+}

@@ -1,0 +1,271 @@
+import { join, resolve } from 'node:path'
+import { AppError } from '../errors.ts'
+import { readEnv, type Env, type Rate } from './env.ts'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+export type MailSettings = { from: string } & (
+  | { kind: 'log' }
+  | { kind: 'file'; folder: string }
+  | {
+      kind: 'smtp'
+      host: string
+      port: number
+      useTls: boolean
+      user: string | null
+      password: string | null
+    }
+)
+
+export type DatabaseSettings =
+  | { kind: 'sqlite'; file: string }
+  | { kind: 'postgres'; url: string; rootCertificateFile: string | null; requireTls: boolean }
+
+/** What the environment means. Durations in milliseconds, sizes in bytes, folders absolute. */
+export interface Settings {
+  debug: boolean
+  logLevel: string
+  dataDir: string
+  listen: { host: string; port: number }
+  /** Null until the port is known (PORT=0): `http://HOST:PORT` then. */
+  backendOrigin: string | null
+  allowedHosts: string[]
+  corsOrigins: string[]
+  corsCredentials: boolean
+  trustedOrigins: string[]
+  trustedProxies: string[]
+  frontendUrl: string | null
+  resetPasswordUrl: string | null
+  /** Null: one is made and kept in `dataDir` (only with DEBUG). */
+  secretKey: string | null
+  secretKeyFallbacks: string[]
+  cookies: {
+    accessName: string
+    refreshName: string
+    secure: boolean
+    sameSite: 'lax' | 'strict' | 'none'
+  }
+  sessions: {
+    accessTtlMs: number
+    refreshTtlMs: number
+    rememberTtlMs: number
+    graceMs: number
+  }
+  links: { confirmTtlMs: number; resetTtlMs: number }
+  passwords: { minLength: number; argon2MemoryKib: number }
+  mail: MailSettings
+  database: DatabaseSettings
+  media: { root: string; urlPath: string; urlTtlMs: number }
+  originalsDir: string
+  uploads: { dir: string; ttlMs: number; maxBytes: number; minFreeDiskBytes: number }
+  tasks: {
+    leaseMs: number
+    sweepIntervalMs: number
+    timeoutMs: number
+    attempts: number
+    concurrency: number
+    workInServer: boolean
+    workDir: string
+  }
+  ffmpeg: { ffmpegBin: string; ffprobeBin: string }
+  rateLimits: { login: Rate; register: Rate; forgot: Rate; emailExists: Rate }
+  firstSuperuser: { email: string | null; password: string | null; username: string | null }
+}
+
+/** Throws `misconfigured` with one line that says what to change. */
+export function readSettings(
+  variables: Record<string, string | undefined>,
+  projectDir: string,
+): { settings: Settings; warnings: string[] } {
+  const { env, problems, warnings } = readEnv(variables)
+  if (problems.length > 0) throw new AppError('misconfigured', problems.join(' '))
+  const settings = settingsFrom(env, projectDir)
+  refuseUnsafe(settings)
+  return { settings, warnings }
+}
+
+function settingsFrom(env: Env, projectDir: string): Settings {
+  const host = env.HOST ?? '127.0.0.1'
+  const port = env.PORT ?? 8000
+  const debug = env.DEBUG ?? (env.SECRET_KEY === undefined && isLoopbackName(host))
+  const dataDir = resolve(projectDir, env.DATA_DIR ?? 'data')
+  const backendOrigin = env.BACKEND_ORIGIN ?? (port === 0 ? null : originOf(host, port))
+  return {
+    debug,
+    logLevel: env.LOG_LEVEL ?? 'info',
+    dataDir,
+    listen: { host, port },
+    backendOrigin,
+    allowedHosts: env.ALLOWED_HOSTS ?? defaultHosts(backendOrigin),
+    corsOrigins: env.CORS_ALLOWED_ORIGINS ?? (debug ? ['http://localhost:4200'] : []),
+    corsCredentials: env.CORS_ALLOW_CREDENTIALS ?? true,
+    trustedOrigins: env.CSRF_TRUSTED_ORIGINS ?? [],
+    trustedProxies: env.TRUSTED_PROXIES ?? [],
+    frontendUrl: env.FRONTEND_URL ?? null,
+    resetPasswordUrl: env.RESET_PASSWORD_URL ?? null,
+    secretKey: env.SECRET_KEY ?? null,
+    secretKeyFallbacks: env.SECRET_KEY_FALLBACKS ?? [],
+    cookies: {
+      accessName: env.JWT_ACCESS_COOKIE_NAME ?? 'vf_access',
+      refreshName: env.JWT_REFRESH_COOKIE_NAME ?? 'vf_refresh',
+      secure: env.JWT_COOKIE_SECURE ?? !debug,
+      sameSite: env.JWT_COOKIE_SAMESITE ?? 'lax',
+    },
+    sessions: {
+      accessTtlMs: env.ACCESS_TOKEN_TTL ?? 5 * MINUTE,
+      refreshTtlMs: env.REFRESH_TOKEN_TTL ?? HOUR,
+      rememberTtlMs: env.REFRESH_TOKEN_REMEMBER_TTL ?? 7 * DAY,
+      graceMs: env.REFRESH_GRACE ?? 30_000,
+    },
+    links: {
+      confirmTtlMs: env.CONFIRM_LINK_TTL ?? 72 * HOUR,
+      resetTtlMs: env.RESET_LINK_TTL ?? HOUR,
+    },
+    passwords: {
+      minLength: env.PASSWORD_MIN_LENGTH ?? 8,
+      argon2MemoryKib: env.ARGON2_MEMORY_KIB ?? 19_456,
+    },
+    mail: mailSettings(env, dataDir, backendOrigin),
+    database: databaseSettings(env, dataDir),
+    media: {
+      root: resolve(projectDir, env.MEDIA_ROOT ?? join(dataDir, 'media')),
+      urlPath: `/${(env.MEDIA_URL ?? 'media').replace(/^https?:\/\/[^/]+/, '').replace(/^\/+|\/+$/g, '')}/`,
+      urlTtlMs: env.MEDIA_URL_TTL ?? HOUR,
+    },
+    originalsDir: join(dataDir, 'originals'),
+    uploads: {
+      dir: join(dataDir, 'uploads'),
+      ttlMs: env.UPLOAD_TTL ?? DAY,
+      maxBytes: env.MAX_UPLOAD_BYTES ?? 10_000_000_000,
+      minFreeDiskBytes: env.MIN_FREE_DISK_BYTES ?? 1_000_000_000,
+    },
+    tasks: {
+      leaseMs: env.JOB_LEASE ?? 30_000,
+      sweepIntervalMs: env.JOB_SWEEP_INTERVAL ?? 10_000,
+      timeoutMs: env.JOB_TIMEOUT ?? 6 * HOUR,
+      attempts: env.JOB_ATTEMPTS ?? 3,
+      concurrency: env.JOB_CONCURRENCY ?? 1,
+      workInServer: env.TRANSCODE_LOCALLY ?? true,
+      workDir: join(dataDir, 'work'),
+    },
+    ffmpeg: {
+      ffmpegBin: env.FFMPEG_BIN ?? 'ffmpeg',
+      ffprobeBin: env.FFPROBE_BIN ?? besideFfmpeg(env.FFMPEG_BIN),
+    },
+    rateLimits: {
+      login: env.RATE_LIMIT_LOGIN ?? { count: 20, windowMs: MINUTE },
+      register: env.RATE_LIMIT_REGISTER ?? { count: 20, windowMs: MINUTE },
+      forgot: env.RATE_LIMIT_FORGOT ?? { count: 10, windowMs: MINUTE },
+      emailExists: env.RATE_LIMIT_EMAIL_EXISTS ?? { count: 30, windowMs: MINUTE },
+    },
+    firstSuperuser: {
+      email: env.DJANGO_SUPERUSER_EMAIL ?? null,
+      password: env.DJANGO_SUPERUSER_PASSWORD ?? null,
+      username: env.DJANGO_SUPERUSER_USERNAME ?? null,
+    },
+  }
+}
+
+function mailSettings(env: Env, dataDir: string, backendOrigin: string | null): MailSettings {
+  const host = backendOrigin === null ? 'localhost' : new URL(backendOrigin).hostname
+  const domain = /^[\d.]+$|^\[/.test(host) ? 'localhost' : host
+  const from = env.DEFAULT_FROM_EMAIL ?? `Videoflix <noreply@${domain}>`
+  const backend = env.EMAIL_BACKEND ?? (env.EMAIL_HOST ? 'smtp.EmailBackend' : 'console.EmailBackend')
+  if (backend.endsWith('console.EmailBackend')) return { kind: 'log', from }
+  if (backend.endsWith('filebased.EmailBackend')) {
+    return { kind: 'file', from, folder: resolve(env.EMAIL_FILE_PATH ?? join(dataDir, 'mails')) }
+  }
+  if (env.EMAIL_HOST === undefined) {
+    throw new AppError('misconfigured', 'EMAIL_BACKEND is smtp, but EMAIL_HOST is missing: set it.')
+  }
+  const useTls = env.EMAIL_USE_TLS ?? false
+  return {
+    kind: 'smtp',
+    from,
+    host: env.EMAIL_HOST,
+    port: env.EMAIL_PORT ?? (useTls ? 587 : 25),
+    useTls,
+    user: env.EMAIL_HOST_USER ?? null,
+    password: env.EMAIL_HOST_PASSWORD ?? null,
+  }
+}
+
+function databaseSettings(env: Env, dataDir: string): DatabaseSettings {
+  const sqlite = { kind: 'sqlite', file: join(dataDir, 'videoflix.sqlite3') } as const
+  if (env.USE_SQLITE_LOCAL) return sqlite
+  if (env.DATABASE_URL?.startsWith('sqlite:')) {
+    return { kind: 'sqlite', file: resolve(env.DATABASE_URL.replace(/^sqlite:(\/\/)?/, '')) }
+  }
+  const url = env.DATABASE_URL ?? urlOfParts(env)
+  if (url === null) return sqlite
+  return {
+    kind: 'postgres',
+    url,
+    requireTls: env.DB_SSL_REQUIRE ?? false,
+    rootCertificateFile: env.DB_SSL_ROOTCERT ?? null,
+  }
+}
+
+function urlOfParts(env: Env): string | null {
+  if (env.DB_NAME === undefined) {
+    if (env.DB_HOST !== undefined || env.DB_USER !== undefined) {
+      throw new AppError(
+        'misconfigured',
+        'DB_HOST or DB_USER is set, but DB_NAME is missing: set it, or remove them to use SQLite.',
+      )
+    }
+    return null
+  }
+  const part = encodeURIComponent
+  const login = `${part(env.DB_USER ?? 'postgres')}:${part(env.DB_PASSWORD ?? '')}`
+  const host = env.DB_HOST ?? '127.0.0.1'
+  const where = host.startsWith('/') ? part(host) : `${host}:${env.DB_PORT ?? 5432}`
+  return `postgresql://${login}@${where}/${part(env.DB_NAME)}`
+}
+
+function besideFfmpeg(ffmpegBin: string | undefined): string {
+  return ffmpegBin?.includes('/') ? join(ffmpegBin, '..', 'ffprobe') : 'ffprobe'
+}
+
+/** The origin of a listening address; a wildcard address is reached through loopback. */
+export function originOf(host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
+}
+
+function isLoopbackName(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}
+
+function defaultHosts(backendOrigin: string | null): string[] {
+  const own = backendOrigin === null ? [] : [new URL(backendOrigin).hostname]
+  return [...new Set([...own, 'localhost', '127.0.0.1', '[::1]'])]
+}
+
+const WELL_KNOWN = /change.?me|insecure|your.?secret|example|default|^(.)\1*$|^secret|^password/i
+
+function refuseUnsafe(settings: Settings): void {
+  const problem = whatIsUnsafe(settings)
+  if (problem) throw new AppError('misconfigured', problem)
+}
+
+function whatIsUnsafe(settings: Settings): string | null {
+  const { cookies, debug, secretKey } = settings
+  const make = 'make one with `openssl rand -base64 48`'
+  if (!debug && secretKey === null) return `SECRET_KEY is missing: ${make}, or set DEBUG=True to try things out.`
+  if (!debug && secretKey !== null && secretKey.length < 32) {
+    return `SECRET_KEY is too short (${secretKey.length} characters, at least 32): ${make}.`
+  }
+  if (!debug && secretKey !== null && WELL_KNOWN.test(secretKey)) {
+    return `SECRET_KEY looks like an example that others know: ${make}.`
+  }
+  if (cookies.sameSite === 'none' && !cookies.secure) {
+    return 'JWT_COOKIE_SAMESITE=None needs JWT_COOKIE_SECURE=True: browsers refuse the cookies otherwise.'
+  }
+  if (settings.corsOrigins.includes('*') || settings.trustedOrigins.includes('*')) {
+    return 'CORS_ALLOWED_ORIGINS or CSRF_TRUSTED_ORIGINS is "*": with cookies every site could act for your users; name the origins.'
+  }
+  return null
+}

@@ -1,0 +1,63 @@
+import { mkdir, readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { Kysely, PostgresDialect, type Transaction } from 'kysely'
+import pg from 'pg'
+import type { DatabaseSettings } from '../config/settings.ts'
+import { AppError } from '../errors.ts'
+import { sqliteDialect } from './sqlite-driver.ts'
+import type { Tables } from './tables.ts'
+
+/** What a plain read or a single write takes. */
+export type Database = Kysely<Tables>
+/** What a statement takes that is true only together with others. */
+export type Transacting = Transaction<Tables>
+
+export type Engine = DatabaseSettings['kind']
+
+/** Connects lazily on PostgreSQL; the SQLite file is made at once. Close with `destroy()`. */
+export async function openDatabase(settings: DatabaseSettings): Promise<Database> {
+  if (settings.kind === 'postgres') return new Kysely({ dialect: await postgresDialect(settings) })
+  try {
+    await mkdir(dirname(settings.file), { recursive: true })
+    return new Kysely({ dialect: sqliteDialect(settings.file) })
+  } catch (cause) {
+    throw new AppError(
+      'misconfigured',
+      `The folder of the database, ${dirname(settings.file)}, cannot be written (${(cause as Error).message}): set DATA_DIR to a folder that can.`,
+      { cause },
+    )
+  }
+}
+
+const INT8 = 20
+
+async function postgresDialect(
+  settings: Extract<DatabaseSettings, { kind: 'postgres' }>,
+): Promise<PostgresDialect> {
+  // Ours stay far below 2^53: ids, sizes in bytes, counts.
+  pg.types.setTypeParser(INT8, Number)
+  const ca = settings.rootCertificateFile
+    ? await readFile(settings.rootCertificateFile, 'utf8')
+    : undefined
+  const tls = settings.requireTls || ca !== undefined
+  return new PostgresDialect({
+    pool: new pg.Pool({
+      connectionString: settings.url,
+      max: 10,
+      connectionTimeoutMillis: 5000,
+      idleTimeoutMillis: 30_000,
+      ...(tls && { ssl: { rejectUnauthorized: ca !== undefined, ...(ca && { ca }) } }),
+    }),
+  })
+}
+
+/** One short transaction; on SQLite it holds the write lock from its start. No other I/O belongs inside. */
+export function transact<T>(db: Database, work: (trx: Transacting) => Promise<T>): Promise<T> {
+  return db.transaction().execute(work)
+}
+
+const UNIQUE_VIOLATIONS = new Set(['SQLITE_CONSTRAINT_UNIQUE', 'SQLITE_CONSTRAINT_PRIMARYKEY', '23505'])
+
+export function isUniqueViolation(error: unknown): boolean {
+  return UNIQUE_VIOLATIONS.has((error as { code?: string } | null)?.code ?? '')
+}

@@ -1,0 +1,21 @@
+import { Migrator, type Migration } from 'kysely/migration'
+import type { Database, Engine } from './database.ts'
+import { first } from './migrations/0001-first.ts'
+
+const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
+  '0001-first': first,
+}
+
+/** Brings the schema up to date. Several processes may do so at once: one works, the others wait. Returns what was done. */
+export async function migrate(db: Database, engine: Engine): Promise<string[]> {
+  const migrations = Object.fromEntries(
+    Object.entries(MIGRATIONS).map(([name, make]) => [name, make(engine)]),
+  )
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve(migrations) },
+  })
+  const { error, results } = await migrator.migrateToLatest()
+  if (error) throw error
+  return (results ?? []).map(({ migrationName }) => migrationName)
+}

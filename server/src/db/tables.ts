@@ -1,0 +1,169 @@
+import type { ColumnType, Generated, Insertable, Selectable } from 'kysely'
+import type { MediaInfo } from '../media/media-info.ts'
+
+/**
+ * The schema as Kysely sees it, the same on SQLite and PostgreSQL. JSON columns are written as text (`asJson`) and read
+ * decoded; instants are `Date`s, to the millisecond.
+ */
+type Json<T> = ColumnType<T, string, string>
+type NullableJson<T> = ColumnType<T | null, string | null | undefined, string | null>
+
+export interface UsersTable {
+  id: Generated<number>
+  /** Normalised (`normaliseEmail`); unique. */
+  email: string
+  username: string | null
+  password_hash: string
+  phone: string | null
+  address: string | null
+  is_active: boolean
+  /** When the address was confirmed; null also for superusers made by command. */
+  confirmed_at: Date | null
+  is_superuser: boolean
+  created_at: Date
+  last_login_at: Date | null
+}
+
+export interface SessionsTable {
+  /** Random, 128 bit; the `sid` of its access tokens. */
+  id: string
+  user_id: number
+  /** Random, 256 bit, base64url. With a key of the server it makes the refresh tokens: useless alone. */
+  key: string
+  /** Which refresh token is current: 0 for the first. */
+  counter: number
+  rotated_at: Date
+  /** Absolute: rotation copies it. */
+  expires_at: Date
+  is_remembered: boolean
+  revoked_at: Date | null
+  user_agent: string
+  address: string
+  created_at: Date
+}
+
+export type LinkPurpose = 'confirm' | 'reset'
+
+/** Single-use links sent by mail. Only the SHA-256 of the token is kept. */
+export interface LinksTable {
+  token_hash: string
+  purpose: LinkPurpose
+  user_id: number
+  /** Of the password hash when the link was made: a changed password voids it. */
+  password_fingerprint: string
+  expires_at: Date
+  consumed_at: Date | null
+  created_at: Date
+}
+
+export interface VideosTable {
+  id: Generated<number>
+  /** Unique. */
+  title: string
+  description: string
+  category: string
+  created_at: Date
+  updated_at: Date
+  /** The source whose renditions play; null until one was ready. */
+  published_source_id: number | null
+  /** The newest source: what plays, or what will. */
+  source_id: number | null
+}
+
+export type SourceState = 'pending' | 'processing' | 'ready' | 'error'
+
+/** An uploaded file and what became of it. A video has one, or two while it is being replaced. */
+export interface SourcesTable {
+  id: Generated<number>
+  video_id: number
+  /** The upload that brought it; unique, so that finishing an upload twice finds the same source. */
+  upload_id: string
+  /** In the store of originals. */
+  object_key: string
+  file_name: string
+  size_bytes: number
+  sha256: string | null
+  state: SourceState
+  error_code: string | null
+  error_message: string | null
+  media_info: NullableJson<MediaInfo>
+  poster_key: string | null
+  created_at: Date
+  updated_at: Date
+}
+
+export interface RenditionsTable {
+  id: Generated<number>
+  source_id: number
+  /** `720p` */
+  quality: string
+  /** In the store of published media; unique. */
+  object_key: string
+  width: number
+  height: number
+  size_bytes: number
+  bitrate_bps: number
+  codecs: string
+}
+
+export interface FavoritesTable {
+  user_id: number
+  video_id: number
+  created_at: Date
+}
+
+export interface TasksTable {
+  id: Generated<number>
+  kind: string
+  payload: Json<unknown>
+  /** What it is about, such as `source:7`: to find it, and to cancel it. */
+  subject: string
+  due_at: Date
+  /** Times it was claimed. */
+  attempts: Generated<number>
+  /** Times a run reported that it failed; a lost lease is an attempt without a failure. */
+  failures: Generated<number>
+  lease_owner: string | null
+  /** Fencing token: grows with every claim, and a commit must name it. */
+  lease_token: Generated<number>
+  lease_until: Date | null
+  progress: NullableJson<unknown>
+  last_error: string | null
+  created_at: Date
+  finished_at: Date | null
+  outcome: 'done' | 'failed' | null
+}
+
+export interface AuditTable {
+  id: Generated<number>
+  at: Date
+  event: string
+  user_id: number | null
+  address: string | null
+  details: Json<Record<string, unknown>>
+}
+
+export interface Tables {
+  users: UsersTable
+  sessions: SessionsTable
+  links: LinksTable
+  videos: VideosTable
+  sources: SourcesTable
+  renditions: RenditionsTable
+  favorites: FavoritesTable
+  tasks: TasksTable
+  audit: AuditTable
+}
+
+export type User = Selectable<UsersTable>
+export type SessionRow = Selectable<SessionsTable>
+export type VideoRow = Selectable<VideosTable>
+export type SourceRow = Selectable<SourcesTable>
+export type RenditionRow = Selectable<RenditionsTable>
+export type NewRendition = Insertable<RenditionsTable>
+export type TaskRow = Selectable<TasksTable>
+
+/** For a JSON column: both engines take the text. */
+export function asJson(value: unknown): string {
+  return JSON.stringify(value)
+}

@@ -1,0 +1,54 @@
+import { z } from 'zod'
+
+const videoStream = z.object({
+  /** Index of the chosen stream in the source, as ffmpeg counts. */
+  streamIndex: z.int().nonnegative(),
+  codec: z.string(),
+  profile: z.string().nullable(),
+  pixelFormat: z.string(),
+  bitDepth: z.int().positive(),
+  /** What the decoder hands out, in its own pixels. */
+  codedWidth: z.int().positive(),
+  codedHeight: z.int().positive(),
+  /** What a viewer sees, in square pixels: pixel aspect and rotation applied, even, at least 2. */
+  displayWidth: z.int().positive(),
+  displayHeight: z.int().positive(),
+  /** Clockwise turn that makes the picture upright: 0, 90, 180 or 270. */
+  rotationDegrees: z.int(),
+  /** Width of a pixel divided by its height; 1 is square. */
+  sampleAspectRatio: z.number().positive(),
+  /** Average frames per second; 0 where the file does not say. */
+  frameRate: z.number().nonnegative(),
+  isInterlaced: z.boolean(),
+  isFullRange: z.boolean(),
+  /** As ffmpeg names them (`bt709`, `smpte2084`, `bt2020nc`); null where the file does not say. */
+  colorTransfer: z.string().nullable(),
+  colorPrimaries: z.string().nullable(),
+  colorSpace: z.string().nullable(),
+  isHdr: z.boolean(),
+  bitrateBps: z.int().positive().optional(),
+})
+
+const audioStream = z.object({
+  streamIndex: z.int().nonnegative(),
+  codec: z.string(),
+  channels: z.int().positive(),
+  sampleRateHz: z.int().positive(),
+  /** ISO 639-2, as the file has it. */
+  language: z.string().optional(),
+})
+
+/** What a source is. Stored as JSON: new members must be optional. */
+export const mediaInfo = z.object({
+  /** ffmpeg's name of the format, such as `mov,mp4,m4a,3gp,3g2,mj2`. */
+  container: z.string(),
+  /** The longer of picture and sound, as declared. The file may lie; `verify` finds out. */
+  durationMs: z.int().nonnegative(),
+  sizeBytes: z.int().nonnegative(),
+  video: videoStream,
+  audio: audioStream.nullable(),
+})
+
+export type MediaInfo = z.infer<typeof mediaInfo>
+export type VideoStream = MediaInfo['video']
+export type AudioStream = NonNullable<MediaInfo['audio']>

@@ -1,0 +1,173 @@
+import type { Rung } from './ladder.ts'
+import type { MediaInfo, VideoStream } from './media-info.ts'
+
+/** How one rung is encoded. Rates bind only where the picture is too rich for its quality. */
+export interface EncodedRung extends Rung {
+  crf: number
+  preset: string
+  maxrateBps: number
+  /** The decoder's buffer: two seconds at the highest rate. */
+  bufsizeBits: number
+  /** libx264's own threads; a small picture gains nothing from many. */
+  threads: number
+  file: string
+}
+
+export interface AudioPlan {
+  streamIndex: number
+  bitrateBps: number
+  sampleRateHz: number
+  file: string
+}
+
+/** A few frames spread over the film, of which the one that shows most becomes the poster. */
+export interface PosterPlan {
+  width: number
+  height: number
+  /** The first candidate is always the first frame; the others begin here. */
+  fromSeconds: number
+  everySeconds: number
+  candidates: number
+  /** `%02d` counts from 1. */
+  filePattern: string
+}
+
+/** What has to be done to a picture's colours to be BT.709, 8 bit, limited range. */
+export type ColorPlan =
+  | { kind: 'none' }
+  | { kind: 'bt601' } // SD: another matrix
+  | { kind: 'full_range' } // swscale does range and, if `from601`, matrix
+  | { kind: 'wide_gamut'; transfer: string; matrix: string } // SDR in BT.2020
+  | { kind: 'hdr'; transfer: string; matrix: string } // PQ or HLG
+
+export interface EncodePlan {
+  videoStreamIndex: number
+  deinterlace: boolean
+  color: ColorPlan
+  /** Ticks a second of the encoder's and the file's clock. */
+  timescale: number
+  /** The largest first: each is scaled from the one before. */
+  rungs: EncodedRung[]
+  audio: AudioPlan | null
+  poster: PosterPlan
+  decoderThreads: number
+  /** Nothing beyond is read. */
+  maxSeconds: number
+}
+
+export interface Machine {
+  /** Cores to be used. */
+  threads: number
+  /** ffmpeg has zscale and tonemap. */
+  canToneMap: boolean
+}
+
+const AUDIO_BITRATE_BPS = 128_000
+const AUDIO_RATE_HZ = 48_000
+const POSTER_CANDIDATES = 12
+const POSTER_SHORTER_SIDE = 720
+const MAX_SECONDS = 12 * 3600
+
+/** Decides everything about an encode; `rungs` come from the ladder, in any order, at least one. */
+export function plan(info: MediaInfo, rungs: Rung[], machine: Machine): EncodePlan {
+  const descending = [...rungs].sort((a, b) => shorterSide(b) - shorterSide(a))
+  return {
+    videoStreamIndex: info.video.streamIndex,
+    deinterlace: info.video.isInterlaced,
+    color: colorPlan(info.video, machine.canToneMap),
+    timescale: timescale(info.video.frameRate),
+    rungs: descending.map((rung) => encodedRung(rung, machine.threads)),
+    audio:
+      info.audio === null
+        ? null
+        : {
+            streamIndex: info.audio.streamIndex,
+            bitrateBps: AUDIO_BITRATE_BPS,
+            sampleRateHz: AUDIO_RATE_HZ,
+            file: 'audio.mp4',
+          },
+    poster: posterPlan(info, descending),
+    decoderThreads: machine.threads,
+    maxSeconds: MAX_SECONDS,
+  }
+}
+
+function shorterSide({ width, height }: { width: number; height: number }): number {
+  return Math.min(width, height)
+}
+
+interface Setting {
+  upTo: number
+  crf: number
+  preset: string
+  maxrateBps: number
+}
+
+/** Chosen by measurement: docs/media.md, "Encoding settings". By the shorter side. */
+const SETTINGS: readonly Setting[] = [
+  { upTo: 240, crf: 24, preset: 'slow', maxrateBps: 300_000 },
+  { upTo: 480, crf: 25, preset: 'medium', maxrateBps: 1_200_000 },
+  { upTo: 900, crf: 27, preset: 'faster', maxrateBps: 3_500_000 },
+]
+const LARGEST: Setting = { upTo: Infinity, crf: 28, preset: 'veryfast', maxrateBps: 6_500_000 }
+
+function encodedRung(rung: Rung, threads: number): EncodedRung {
+  const { crf, preset, maxrateBps } =
+    SETTINGS.find(({ upTo }) => shorterSide(rung) <= upTo) ?? LARGEST
+  return {
+    ...rung,
+    crf,
+    preset,
+    maxrateBps,
+    bufsizeBits: 2 * maxrateBps,
+    threads,
+    file: `${rung.name}.video.mp4`,
+  }
+}
+
+function colorPlan(video: VideoStream, canToneMap: boolean): ColorPlan {
+  const matrix = video.colorSpace ?? 'unknown'
+  if (canToneMap && video.isHdr) {
+    return { kind: 'hdr', transfer: video.colorTransfer ?? 'smpte2084', matrix }
+  }
+  if (canToneMap && matrix === 'bt2020nc') {
+    return { kind: 'wide_gamut', transfer: video.colorTransfer ?? 'bt709', matrix }
+  }
+  if (video.isFullRange) return { kind: 'full_range' }
+  return isBt601(video) ? { kind: 'bt601' } : { kind: 'none' }
+}
+
+/** Untagged pictures are taken for what browsers take them: by their size. */
+function isBt601(video: VideoStream): boolean {
+  if (video.colorSpace !== null) return /^(smpte170m|bt470bg|bt470m|fcc)$/.test(video.colorSpace)
+  return shorterSide({ width: video.codedWidth, height: video.codedHeight }) < 720
+}
+
+/**
+ * Keeps the usual frame rates exact and others to 10 µs. Not finer: MP4 counts a sample's duration
+ * in 32 bits, and a gap of hours between two frames has to fit (ISO/IEC 14496-12 §8.6.1.2).
+ */
+function timescale(frameRate: number): number {
+  for (const ntsc of [24_000, 30_000, 60_000]) {
+    if (Math.abs(frameRate - ntsc / 1001) < 0.005) return ntsc
+  }
+  return 48_000
+}
+
+function posterPlan(info: MediaInfo, descending: Rung[]): PosterPlan {
+  const fits = descending.find((rung) => shorterSide(rung) <= POSTER_SHORTER_SIDE)
+  const { width, height } = fits ?? descending.at(-1) ?? { width: 2, height: 2 }
+  const seconds = info.durationMs > 0 ? info.durationMs / 1000 : 60
+  return {
+    width,
+    height,
+    fromSeconds: rounded(seconds * 0.1),
+    everySeconds: rounded((seconds * 0.8) / POSTER_CANDIDATES),
+    candidates: POSTER_CANDIDATES,
+    filePattern: 'poster-%02d.jpg',
+  }
+}
+
+function rounded(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000
+}

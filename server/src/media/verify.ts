@@ -1,0 +1,173 @@
+import { open, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { MediaFailure } from './failure.ts'
+import { run } from './ffmpeg.ts'
+import type { MediaTools } from './tools.ts'
+import { HARDENED_INPUT } from './whitelist.ts'
+
+const SECOND = 1000
+
+export interface Expected {
+  tools: MediaTools
+  workDir: string
+  rungs: { name: string; file: string; width: number; height: number }[]
+  hasAudio: boolean
+  /** How far the encoder's output reached, picture or sound. */
+  encodedMs: number
+  signal: AbortSignal
+}
+
+export interface VerifiedFile {
+  sizeBytes: number
+  durationMs: number
+  bitrateBps: number
+  /** RFC 6381, such as `avc1.640028`. */
+  videoCodec: string
+}
+
+/**
+ * Throws `truncated` when much less could be decoded than the file declares. Short films are given
+ * three quarters of a second, as containers round, and long ones a tenth, as some only estimate.
+ */
+export function refuseTruncated(declaredMs: number, decodedMs: number): void {
+  if (declaredMs - decodedMs <= Math.max(0.75 * SECOND, declaredMs / 10)) return
+  throw new MediaFailure(
+    'truncated',
+    `The file ends too early: ${seconds(decodedMs)} of ${seconds(declaredMs)} could be read. Upload it again.`,
+  )
+}
+
+function seconds(ms: number): string {
+  return ms >= 10 * SECOND ? `${Math.round(ms / SECOND)} s` : `${(ms / SECOND).toFixed(1)} s`
+}
+
+/**
+ * Looks at every file again, as an exit code of 0 proves nothing: format, size, duration, number
+ * of pictures, sound, and that its first and its last pictures decode. The results are in the
+ * order of `rungs`. Throws MediaFailure `verification_failed`.
+ */
+export async function verify(expected: Expected): Promise<VerifiedFile[]> {
+  const [files] = await Promise.all([
+    Promise.all(expected.rungs.map((rung) => verifyFile(expected, rung))),
+    verifyPoster(expected),
+  ])
+  await verifyEnds(expected, files)
+  return files
+}
+
+const real = z.coerce.number()
+const answerShape = z.object({
+  format: z.object({ duration: real }),
+  streams: z.array(
+    z.object({
+      codec_type: z.string(),
+      codec_name: z.string(),
+      pix_fmt: z.string().optional(),
+      width: z.int().optional(),
+      height: z.int().optional(),
+      sample_aspect_ratio: z.string().optional(),
+      nb_frames: real.optional(),
+      channels: z.int().optional(),
+    }),
+  ),
+})
+
+async function verifyFile(
+  expected: Expected,
+  rung: Expected['rungs'][number],
+): Promise<VerifiedFile> {
+  const { stdout, stderr } = await run({
+    bin: expected.tools.ffprobeBin,
+    args: [
+      ...['-v', 'error', ...HARDENED_INPUT, '-of', 'json=c=1', '-show_entries'],
+      'format=duration:stream=codec_type,codec_name,pix_fmt,width,height,sample_aspect_ratio,nb_frames,channels',
+      ...['-i', `file:${rung.file}`],
+    ],
+    cwd: expected.workDir,
+    signal: expected.signal,
+    limitMs: 60 * SECOND,
+  })
+  const answer = answerShape.safeParse(json(stdout))
+  if (!answer.success) throw wrong(rung.name, 'it cannot be read', stderr)
+  const { format, streams } = answer.data
+  const video = streams.find((stream) => stream.codec_type === 'video')
+  const audio = streams.find((stream) => stream.codec_type === 'audio')
+  const durationMs = Math.round(format.duration * SECOND)
+  const faults = {
+    'it has another codec': video?.codec_name !== 'h264' || video.pix_fmt !== 'yuv420p',
+    'it has another size': video?.width !== rung.width || video.height !== rung.height,
+    'its pixels are not square': !['1:1', undefined, 'N/A'].includes(video?.sample_aspect_ratio),
+    'it has no pictures': !((video?.nb_frames ?? 0) > 0),
+    'its sound is missing': expected.hasAudio && audio?.codec_name !== 'aac',
+    'it has sound from nowhere': !expected.hasAudio && audio !== undefined,
+    'it has another duration':
+      Math.abs(durationMs - expected.encodedMs) > Math.max(0.5 * SECOND, expected.encodedMs / 50),
+  }
+  const fault = Object.entries(faults).find(([, found]) => found)
+  if (fault !== undefined) throw wrong(rung.name, fault[0], stdout)
+  const path = join(expected.workDir, rung.file)
+  const { size } = await stat(path)
+  return {
+    sizeBytes: size,
+    durationMs,
+    bitrateBps: Math.round((size * 8) / Math.max(0.001, format.duration)),
+    videoCodec: await codecString(path, rung.name),
+  }
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Profile, constraints and level from the decoder configuration (ISO/IEC 14496-15 §5.3.3.1). */
+async function codecString(path: string, name: string): Promise<string> {
+  await using file = await open(path, 'r')
+  const head = Buffer.alloc(256 * 1024)
+  await file.read(head, 0, head.length, 0)
+  const box = head.indexOf('avcC', 0, 'latin1')
+  if (box < 0) throw wrong(name, 'it has no decoder configuration')
+  return `avc1.${head.toString('hex', box + 5, box + 8)}`
+}
+
+/** All first and last pictures by one process. What fails to decode is told on stderr. */
+async function verifyEnds(expected: Expected, files: VerifiedFile[]): Promise<void> {
+  const shortest = Math.min(...files.map(({ durationMs }) => durationMs)) / SECOND
+  const inputs = expected.rungs.flatMap(({ file }) => [
+    ...[...HARDENED_INPUT, '-i', `file:${file}`],
+    ...[...HARDENED_INPUT, '-ss', String(Math.max(0, shortest - 1)), '-i', `file:${file}`],
+  ])
+  const outputs = expected.rungs.flatMap((_, index) => [
+    ...['-map', `${2 * index}:v`, '-frames:v', '1', '-f', 'null', '-'],
+    ...['-map', `${2 * index + 1}:v`, '-f', 'null', '-'],
+  ])
+  const { exitCode, stderr } = await run({
+    bin: expected.tools.ffmpegBin,
+    args: ['-hide_banner', '-v', 'error', '-nostdin', ...inputs, ...outputs],
+    cwd: expected.workDir,
+    signal: expected.signal,
+    limitMs: 5 * 60 * SECOND,
+  })
+  if (exitCode !== 0 || stderr.trim() !== '') throw wrong('film', 'it does not decode', stderr)
+}
+
+/** A JPEG from its first marker to its last. */
+async function verifyPoster({ workDir }: Expected): Promise<void> {
+  const bytes = await readFile(join(workDir, 'poster.jpg'))
+  const whole = bytes.length > 4 && bytes.readUInt16BE(0) === 0xffd8
+  if (!whole || bytes.readUInt16BE(bytes.length - 2) !== 0xffd9) {
+    throw wrong('poster', 'it is not a whole picture')
+  }
+}
+
+function wrong(name: string, fault: string, detail?: string): MediaFailure {
+  return new MediaFailure(
+    'verification_failed',
+    `The converted film is not as it should be (${name}: ${fault}). Convert the film to H.264 and AAC, then upload it again.`,
+    detail,
+  )
+}

@@ -1,0 +1,43 @@
+/**
+ * What ffmpeg and ffprobe may open. Everything else it knows (playlists, concat scripts, image
+ * sequences, screen formats) reads other files or is decoded by code that few people look at.
+ * A protocol whitelist alone does not help: `file` has to be on it.
+ */
+export const FORMATS = [
+  ...['mov', 'mp4', 'm4a', '3gp', '3g2', 'mj2'],
+  ...['matroska', 'webm', 'avi', 'mpegts', 'mpeg', 'flv', 'asf', 'ogg'],
+]
+
+/** Names of codecs, as ffprobe tells them. */
+export const VIDEO_CODECS: ReadonlySet<string> = new Set([
+  ...['h264', 'hevc', 'vp8', 'vp9', 'av1', 'theora'],
+  ...['mpeg1video', 'mpeg2video', 'mpeg4', 'msmpeg4v1', 'msmpeg4v2', 'msmpeg4v3'],
+  ...['wmv1', 'wmv2', 'wmv3', 'vc1', 'prores', 'dnxhd', 'mjpeg', 'h263', 'flv1'],
+])
+
+export const AUDIO_CODECS: ReadonlySet<string> = new Set([
+  ...['aac', 'aac_latm', 'mp1', 'mp2', 'mp3', 'ac3', 'eac3', 'dts', 'truehd', 'opus', 'vorbis'],
+  ...['flac', 'alac', 'wmav1', 'wmav2', 'wmapro', 'wmalossless', 'wmavoice', 'amr_nb', 'amr_wb'],
+  ...['speex', 'nellymoser', 'adpcm_ms', 'adpcm_ima_wav', 'adpcm_ima_qt', 'adpcm_swf'],
+  ...['pcm_s16le', 'pcm_s16be', 'pcm_s24le', 'pcm_s24be', 'pcm_s32le', 'pcm_s32be', 'pcm_u8'],
+  ...['pcm_s8', 'pcm_f32le', 'pcm_f32be', 'pcm_f64le', 'pcm_f64be', 'pcm_alaw', 'pcm_mulaw'],
+  ...['pcm_dvd', 'pcm_bluray'],
+])
+
+/** Where a decoder is not called as its codec is. AV1: ffmpeg takes the first of these it has. */
+const DECODERS = [
+  ...['libdav1d', 'libaom-av1', 'msmpeg4', 'flv', 'mpegvideo', 'libvpx', 'libvpx-vp9'],
+  ...['mp1float', 'mp2float', 'mp3float', 'dca', 'amrnb', 'amrwb', 'libopencore_amrnb'],
+  ...['libopencore_amrwb', 'libopus', 'libvorbis', 'libspeex'],
+]
+
+/**
+ * Input options, the same for every start of ffmpeg and ffprobe on a source.
+ * `max_pixels` is what a decoder refuses to allocate: 8K DCI passes, 144 megapixels do not.
+ */
+export const HARDENED_INPUT = [
+  ...['-protocol_whitelist', 'file'],
+  ...['-format_whitelist', FORMATS.join(',')],
+  ...['-codec_whitelist', [...VIDEO_CODECS, ...AUDIO_CODECS, ...DECODERS].join(',')],
+  ...['-max_pixels', String(8192 * 4608)],
+]

@@ -1,0 +1,44 @@
+import type { Readable } from 'node:stream'
+
+/** What is known of a stored object without reading it. */
+export interface ObjectInfo {
+  key: string
+  sizeBytes: number
+  modifiedAt: Date
+}
+
+/**
+ * Files under names. A key is segments of `[A-Za-z0-9._-]` joined by `/`, made by us and never by a client; any other
+ * key is a programming error and throws. Objects are written whole and never changed: a reader sees all of one or
+ * nothing. Left out on purpose: rename, append, permissions, URLs (see `storage/`).
+ */
+export interface ObjectStore {
+  /**
+   * Stores the file at `path`, which is gone or left afterwards: the caller must not use it again. Durable once
+   * resolved. Storing the same key again replaces it, so it may be repeated. Throws `disk_full` or `unavailable`.
+   */
+  putFile(key: string, path: string): Promise<void>
+  find(key: string): Promise<ObjectInfo | null>
+  /**
+   * Bytes `start` to `end`, both included, or all. The caller consumes or destroys the stream.
+   * Throws `not_found`.
+   */
+  read(key: string, range?: { start: number; end: number }): Promise<Readable>
+  /**
+   * A path where the whole object can be read: in place if the store is local, else a copy in `workDir`.
+   * The caller never writes to it. Throws `not_found`.
+   */
+  asLocalFile(key: string, workDir: string): Promise<string>
+  /** May be repeated; absent objects are fine. */
+  delete(key: string): Promise<void>
+  /** All objects whose key begins with `prefix`, in no order. */
+  list(prefix: string): AsyncIterable<ObjectInfo>
+  /** Throws `unavailable` or `misconfigured` when writing would fail now. */
+  check(): Promise<void>
+}
+
+const KEY = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
+
+export function assertKey(key: string): void {
+  if (!KEY.test(key)) throw new Error(`not an object key: ${JSON.stringify(key)}`)
+}

@@ -1,0 +1,185 @@
+import type { Audit } from '../audit/audit.ts'
+import type { Keys } from '../config/keys.ts'
+import type { Settings } from '../config/settings.ts'
+import { transact, type Database, type Transacting } from '../db/database.ts'
+import type { SessionRow, User } from '../db/tables.ts'
+import type { Clock } from '../ports/clock.ts'
+import { newId, newSecret } from '../ports/ids.ts'
+import { readAccessToken, signAccessToken } from './access-token.ts'
+import { isRefreshTokenOf, parseRefreshToken, writeRefreshToken } from './refresh-token.ts'
+import { SessionChecks } from './session-checks.ts'
+import * as rows from './session-rows.ts'
+import type { Refusal, Viewer } from './viewer.ts'
+
+/** What a client holds: both tokens, and until when. */
+export interface SessionTokens {
+  accessToken: string
+  accessExpiresAt: Date
+  refreshToken: string
+  refreshExpiresAt: Date
+}
+
+export interface Client {
+  address: string
+  userAgent: string
+}
+
+export interface Sessions {
+  /** Always a new session. */
+  start(user: User, options: { isRemembered: boolean; client: Client }): Promise<SessionTokens>
+  /** Null when the token opens nothing: unknown, ended, expired, or used again after its time. */
+  refresh(refreshToken: string, client: Client): Promise<SessionTokens | null>
+  /** Ends the session that either token belongs to; unknown tokens are fine. */
+  end(tokens: { accessToken?: string | undefined; refreshToken?: string | undefined }): Promise<{
+    userId: number
+  } | null>
+  /** Who an access token stands for. */
+  check(accessToken: string): Promise<Viewer | Refusal>
+  revokeAllOf(trx: Transacting, userId: number, now: Date): Promise<void>
+  /** After a commit that ended sessions or changed users: the next check looks at the database. */
+  forgetChecks(): void
+}
+
+export function createSessions(needs: {
+  db: Database
+  clock: Clock
+  keys: Keys
+  audit: Audit
+  settings: Settings['sessions']
+}): Sessions {
+  const { db, clock, keys, audit, settings } = needs
+  const checks = new SessionChecks()
+
+  async function tokensOf(session: SessionRow, now: Date): Promise<SessionTokens> {
+    const accessEnd = Math.min(
+      now.getTime() + settings.accessTtlMs,
+      session.expires_at.getTime(),
+    )
+    const accessExpiresAt = new Date(accessEnd)
+    const { id: sessionId, user_id: userId, counter } = session
+    return {
+      accessToken: await signAccessToken(keys, { sessionId, userId, expiresAt: accessExpiresAt }, now),
+      accessExpiresAt,
+      refreshToken: writeRefreshToken(keys, session.key, { sessionId, counter }),
+      refreshExpiresAt: session.expires_at,
+    }
+  }
+
+  /** Under the row's lock: which session the token now stands for, or that it was stolen. */
+  async function rotate(
+    trx: Transacting,
+    text: string,
+    now: Date,
+  ): Promise<{ session: SessionRow } | { reused: SessionRow } | null> {
+    const token = parseRefreshToken(text)
+    const session = token && (await rows.lockSession(trx, token.sessionId))
+    if (!token || !session || !isRefreshTokenOf(keys, session.key, text)) return null
+    if (session.revoked_at !== null || session.expires_at <= now) return null
+    const user = await trx
+      .selectFrom('users')
+      .select('is_active')
+      .where('id', '=', session.user_id)
+      .executeTakeFirst()
+    if (!user?.is_active) return null
+    if (token.counter === session.counter) {
+      const counter = session.counter + 1
+      await rows.advanceSession(trx, session.id, counter, now)
+      return { session: { ...session, counter } }
+    }
+    const isWithinGrace = now.getTime() - session.rotated_at.getTime() <= settings.graceMs
+    // Two refreshes at once, or a lost reply: the same successor again.
+    if (token.counter === session.counter - 1 && isWithinGrace) return { session }
+    await rows.revokeSession(trx, session.id, now)
+    return { reused: session }
+  }
+
+  return {
+    async start(user, { isRemembered, client }) {
+      const now = clock.now()
+      const lifeMs = isRemembered ? settings.rememberTtlMs : settings.refreshTtlMs
+      const session: SessionRow = {
+        id: newId(),
+        user_id: user.id,
+        key: newSecret(),
+        counter: 0,
+        rotated_at: now,
+        expires_at: new Date(now.getTime() + lifeMs),
+        is_remembered: isRemembered,
+        revoked_at: null,
+        user_agent: client.userAgent.slice(0, 256),
+        address: client.address,
+        created_at: now,
+      }
+      await rows.insertSession(db, session)
+      return await tokensOf(session, now)
+    },
+
+    async refresh(refreshToken, client) {
+      const now = clock.now()
+      const outcome = await transact(db, (trx) => rotate(trx, refreshToken, now))
+      if (outcome && 'reused' in outcome) {
+        checks.forgetAll()
+        const { id, user_id: userId } = outcome.reused
+        const details = { session: id }
+        await audit.record('refresh_reuse', { userId, address: client.address, details })
+        return null
+      }
+      return outcome && (await tokensOf(outcome.session, now))
+    },
+
+    async end({ accessToken, refreshToken }) {
+      const now = clock.now()
+      const ended = await sessionOf(accessToken, refreshToken, now)
+      if (!ended) return null
+      await rows.revokeSession(db, ended.id, now)
+      checks.forgetAll()
+      return { userId: ended.user_id }
+    },
+
+    async check(accessToken) {
+      const now = clock.now()
+      const known = checks.find(accessToken, now.getTime())
+      if (known) return known
+      const token = await readAccessToken(keys, accessToken, now)
+      if (typeof token === 'string') return token
+      const session = await rows.findSessionWithUser(db, token.sessionId)
+      if (!session) {
+        return (await rows.userExists(db, token.userId)) ? 'invalid' : 'user_not_found'
+      }
+      if (session.user_id !== token.userId) return 'invalid'
+      if (!session.is_active) return 'user_inactive'
+      if (session.revoked_at !== null || session.expires_at <= now) return 'expired'
+      const viewer: Viewer = {
+        userId: session.user_id,
+        email: session.email,
+        isSuperuser: session.is_superuser,
+        sessionId: session.id,
+      }
+      checks.remember(accessToken, viewer, token.expiresAt.getTime(), now.getTime())
+      return viewer
+    },
+
+    revokeAllOf: (trx, userId, now) => rows.revokeSessionsOf(trx, userId, now),
+    forgetChecks: () => checks.forgetAll(),
+  }
+
+  async function sessionOf(
+    accessToken: string | undefined,
+    refreshToken: string | undefined,
+    now: Date,
+  ): Promise<SessionRow | null> {
+    const parsed = refreshToken === undefined ? null : parseRefreshToken(refreshToken)
+    if (parsed && refreshToken !== undefined) {
+      const session = await findSession(parsed.sessionId)
+      if (session && isRefreshTokenOf(keys, session.key, refreshToken)) return session
+    }
+    if (accessToken === undefined) return null
+    const token = await readAccessToken(keys, accessToken, now)
+    return typeof token === 'string' ? null : await findSession(token.sessionId)
+  }
+
+  async function findSession(id: string): Promise<SessionRow | null> {
+    const row = await db.selectFrom('sessions').selectAll().where('id', '=', id).executeTakeFirst()
+    return row ?? null
+  }
+}

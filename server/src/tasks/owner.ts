@@ -1,0 +1,19 @@
+import { hostname } from 'node:os'
+import { newId } from '../ports/ids.ts'
+
+/** The name under which one run of the program holds leases: host, process and a nonce. */
+export function newOwner(pid: number): string {
+  return [hostname(), pid, newId()].join(' ')
+}
+
+/**
+ * Whether the owner certainly no longer runs: it was a process of this host, and there is none by its number, or it is
+ * us under an earlier name. Anything else may live, and its lease has to run out.
+ */
+export function isDead(owner: string, self: string, isRunning: (pid: number) => boolean): boolean {
+  if (owner === self) return false
+  const [host, pid] = owner.split(' ')
+  const [ownHost, ownPid] = self.split(' ')
+  if (host !== ownHost) return false
+  return pid === ownPid || !isRunning(Number(pid))
+}

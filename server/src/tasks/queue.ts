@@ -1,0 +1,190 @@
+import type { Database, Transacting } from '../db/database.ts'
+import { asJson, type TaskRow } from '../db/tables.ts'
+import { LANES, type Lane, type Payload, type TaskKind } from './task.ts'
+
+/**
+ * The statements on the table `tasks`. A row is the task; a lease on it is a loan: owner, fencing token and end.
+ */
+
+/** Writes a task in the transaction of the fact that requires it. Ring the doorbell after the commit. */
+export async function enqueue<K extends TaskKind>(
+  trx: Transacting,
+  kind: K,
+  payload: Payload<K>,
+  options: { subject: string; now: Date; dueAt?: Date },
+): Promise<void> {
+  await trx
+    .insertInto('tasks')
+    .values({
+      kind,
+      payload: asJson(payload),
+      subject: options.subject,
+      due_at: options.dueAt ?? options.now,
+      created_at: options.now,
+      lease_owner: null,
+      lease_until: null,
+      last_error: null,
+      finished_at: null,
+      outcome: null,
+    })
+    .execute()
+}
+
+/** Takes the task of the lane that is due the longest, or null. Never waits for another claimer. */
+export async function claim(
+  db: Database,
+  lane: Lane,
+  lease: { owner: string; now: Date; until: Date },
+): Promise<TaskRow | null> {
+  const claimed = await db
+    .updateTable('tasks')
+    .set((eb) => ({
+      lease_owner: lease.owner,
+      lease_until: lease.until,
+      lease_token: eb('lease_token', '+', 1),
+      attempts: eb('attempts', '+', 1),
+    }))
+    .where('id', '=', (eb) =>
+      eb
+        .selectFrom('tasks as due')
+        .select('due.id')
+        .where('due.finished_at', 'is', null)
+        .where('due.kind', 'in', LANES[lane])
+        .where('due.due_at', '<=', lease.now)
+        .where((or) => or('due.lease_until', 'is', null).or('due.lease_until', '<', lease.now))
+        .orderBy('due.due_at')
+        .orderBy('due.id')
+        .limit(1)
+        .forUpdate()
+        .skipLocked(),
+    )
+    .returningAll()
+    .executeTakeFirst()
+  return claimed ?? null
+}
+
+/** Prolongs a lease. False when it is no longer ours. */
+export async function renew(
+  db: Database,
+  task: { id: number; leaseToken: number },
+  until: Date,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('tasks')
+    .set({ lease_until: until })
+    .where('id', '=', task.id)
+    .where('lease_token', '=', task.leaseToken)
+    .where('finished_at', 'is', null)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+export async function storeProgress(
+  db: Database,
+  task: { id: number; leaseToken: number },
+  progress: unknown,
+): Promise<void> {
+  await db
+    .updateTable('tasks')
+    .set({ progress: asJson(progress) })
+    .where('id', '=', task.id)
+    .where('lease_token', '=', task.leaseToken)
+    .execute()
+}
+
+/** Ends a task we hold. False when we hold it no longer: the caller must roll back. */
+export async function finish(
+  trx: Transacting,
+  task: { id: number; leaseToken: number },
+  end: { outcome: 'done' | 'failed'; now: Date; lastError?: string },
+): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('tasks')
+    .set((eb) => ({
+      finished_at: end.now,
+      outcome: end.outcome,
+      lease_owner: null,
+      lease_until: null,
+      progress: null,
+      failures: end.outcome === 'failed' ? eb('failures', '+', 1) : eb.ref('failures'),
+      last_error: end.lastError ?? eb.ref('last_error'),
+    }))
+    .where('id', '=', task.id)
+    .where('lease_token', '=', task.leaseToken)
+    .where('finished_at', 'is', null)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+/** Gives a task back that failed, to be tried at `dueAt`. */
+export async function postpone(
+  db: Database,
+  task: { id: number; leaseToken: number },
+  retry: { dueAt: Date; lastError: string },
+): Promise<void> {
+  await db
+    .updateTable('tasks')
+    .set((eb) => ({
+      failures: eb('failures', '+', 1),
+      due_at: retry.dueAt,
+      last_error: retry.lastError,
+      lease_owner: null,
+      lease_until: null,
+      progress: null,
+    }))
+    .where('id', '=', task.id)
+    .where('lease_token', '=', task.leaseToken)
+    .where('finished_at', 'is', null)
+    .execute()
+}
+
+/** Gives a task back as if it had not been claimed: nobody is to blame. */
+export async function release(
+  db: Database,
+  task: { id: number; leaseToken: number },
+): Promise<void> {
+  await db
+    .updateTable('tasks')
+    .set((eb) => ({
+      attempts: eb('attempts', '-', 1),
+      lease_owner: null,
+      lease_until: null,
+      progress: null,
+    }))
+    .where('id', '=', task.id)
+    .where('lease_token', '=', task.leaseToken)
+    .where('finished_at', 'is', null)
+    .execute()
+}
+
+/** Who holds leases now. */
+export async function listOwners(db: Database): Promise<string[]> {
+  const rows = await db
+    .selectFrom('tasks')
+    .select('lease_owner')
+    .distinct()
+    .where('finished_at', 'is', null)
+    .where('lease_owner', 'is not', null)
+    .execute()
+  return rows.flatMap((row) => row.lease_owner ?? [])
+}
+
+/** Ends all leases of an owner that is known to be dead. The attempts count. */
+export async function endLeasesOf(db: Database, owners: string[]): Promise<void> {
+  if (owners.length === 0) return
+  await db
+    .updateTable('tasks')
+    .set({ lease_owner: null, lease_until: null, progress: null })
+    .where('finished_at', 'is', null)
+    .where('lease_owner', 'in', owners)
+    .execute()
+}
+
+/** Removes the tasks about a subject, running ones too: their runs find the lease lost. */
+export async function cancel(trx: Transacting, subject: string): Promise<void> {
+  await trx.deleteFrom('tasks').where('subject', '=', subject).execute()
+}
+
+export async function forgetFinished(db: Database, before: Date): Promise<void> {
+  await db.deleteFrom('tasks').where('finished_at', '<', before).execute()
+}

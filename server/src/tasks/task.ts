@@ -1,0 +1,83 @@
+import { z } from 'zod'
+import type { Transacting } from '../db/database.ts'
+
+/** Everything that may have to happen later, and what it needs to know. Payloads hold ids, never secrets. */
+export const PAYLOADS = {
+  process_source: z.object({ sourceId: z.int() }),
+  tidy_video: z.object({ videoId: z.int() }),
+  send_mail: z.object({
+    template: z.enum(['confirm', 'reset', 'password_changed']),
+    userId: z.int(),
+  }),
+}
+
+export type TaskKind = keyof typeof PAYLOADS
+export type Payload<K extends TaskKind> = z.infer<(typeof PAYLOADS)[K]>
+
+/** Kinds that wait for each other: a film must not hold up a mail. */
+export const LANES = {
+  media: ['process_source'],
+  quick: ['tidy_video', 'send_mail'],
+} as const satisfies Record<string, TaskKind[]>
+export type Lane = keyof typeof LANES
+
+/** How far a task is, as it is stored and shown. */
+export const progress = z.object({
+  step: z.string(),
+  percent: z.number(),
+  speed: z.number().nullable(),
+  etaSeconds: z.number().nullable(),
+})
+export type Progress = z.infer<typeof progress>
+
+/** A claimed task in the hands of its handler. */
+export interface RunningTask<K extends TaskKind> {
+  id: number
+  payload: Payload<K>
+  /** 1 on the first try. */
+  attempt: number
+  /** Fencing token of this claim: no other claim of this task has it. */
+  leaseToken: number
+  /** Aborted when the lease is lost, the time is up or the worker drains. Stop soon; throwing is fine. */
+  signal: AbortSignal
+  /** Stored at most once a second. Never throws. */
+  report(progress: Progress): void
+  /**
+   * Finishes the task together with its effect, in one transaction. Throws `LeaseLost`, with nothing written, when
+   * somebody else owns the task by now or it was cancelled.
+   */
+  commit(effect: (trx: Transacting, now: Date) => Promise<void>): Promise<void>
+}
+
+export interface TaskHandler<K extends TaskKind> {
+  /** How often to try, where JOB_ATTEMPTS is not the right answer. */
+  attempts?: number
+  /** Must end by `task.commit`, or throw. `TaskFailure` says how it failed; any other error is tried again. */
+  run(task: RunningTask<K>): Promise<void>
+  /** The effect of failing for good, in the transaction that gives the task up. */
+  giveUp(trx: Transacting, payload: Payload<K>, failure: TaskFailure, now: Date): Promise<void>
+}
+
+export type Handlers = { [K in TaskKind]: TaskHandler<K> }
+
+/** A run that failed in a way that has a name and a sentence. */
+export class TaskFailure extends Error {
+  readonly code: string
+  /** Trying again cannot help. */
+  readonly permanent: boolean
+
+  constructor(code: string, message: string, options: { permanent: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause })
+    this.name = 'TaskFailure'
+    this.code = code
+    this.permanent = options.permanent
+  }
+}
+
+/** The task belongs to somebody else by now, or is gone. Leave quietly. */
+export class LeaseLost extends Error {
+  constructor() {
+    super('the lease of this task is lost')
+    this.name = 'LeaseLost'
+  }
+}
