@@ -10,7 +10,14 @@ import type { Sessions } from '../sessions/sessions.ts'
 import { enqueue } from '../tasks/queue.ts'
 import { consumeLink, issueLink, voidLinks, type LinkRefusal } from './links.ts'
 import type { Passwords } from './passwords.ts'
-import { confirmUser, emailExists, findUser, findUserByEmail, insertUser, setPassword } from './users.ts'
+import {
+  confirmUser,
+  emailExists,
+  findUser,
+  findUserByEmail,
+  insertUser,
+  setPassword,
+} from './users.ts'
 
 export interface Accounts {
   /** Makes an inactive user and sends the confirmation mail. Throws `invalid` with fields. */
@@ -92,7 +99,7 @@ export function createAccounts(needs: {
           return created
         }),
       )
-      doorbell.ring()
+      doorbell.ring('tasks')
       await audit.record('registered', { userId: user.id, address })
       return user
     },
@@ -128,7 +135,7 @@ export function createAccounts(needs: {
           { subject: `user:${user.id}`, now },
         ),
       )
-      doorbell.ring()
+      doorbell.ring('tasks')
       return template === 'reset' ? user : null
     },
 
@@ -153,7 +160,7 @@ export function createAccounts(needs: {
         )
       })
       sessions.forgetChecks()
-      doorbell.ring()
+      doorbell.ring('tasks')
       await audit.record('password_reset', { userId, address })
     },
 

@@ -22,9 +22,13 @@ export function createPasswords(settings: {
     hash: (password) => hash(password, options),
 
     async verify(storedHash, password) {
-      const isRight = await verify(storedHash ?? (await nobody), password).catch((cause: unknown) => {
-        throw new AppError('unavailable', 'The password could not be checked: try again.', { cause })
-      })
+      const isRight = await verify(storedHash ?? (await nobody), password).catch(
+        (cause: unknown) => {
+          throw new AppError('unavailable', 'The password could not be checked: try again.', {
+            cause,
+          })
+        },
+      )
       return isRight && storedHash !== null
     },
 

@@ -4,7 +4,11 @@ import type { User } from '../db/tables.ts'
 /** The statements on the table `users`. Addresses are handed in normalised. */
 
 export async function findUserByEmail(db: Database, email: string): Promise<User | null> {
-  const user = await db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
+  const user = await db
+    .selectFrom('users')
+    .selectAll()
+    .where('email', '=', email)
+    .executeTakeFirst()
   return user ?? null
 }
 
@@ -14,7 +18,11 @@ export async function findUser(db: Database, id: number): Promise<User | null> {
 }
 
 export async function emailExists(db: Database, email: string): Promise<boolean> {
-  const user = await db.selectFrom('users').select('id').where('email', '=', email).executeTakeFirst()
+  const user = await db
+    .selectFrom('users')
+    .select('id')
+    .where('email', '=', email)
+    .executeTakeFirst()
   return user !== undefined
 }
 

@@ -195,9 +195,7 @@ export const ENV = {
     'Free space that uploads leave on the disk. Default 1000000000 (1 GB).',
   ),
 
-  JOB_LEASE: seconds(1).describe(
-    'How long a worker owns a task without renewing. Default 30.',
-  ),
+  JOB_LEASE: seconds(1).describe('How long a worker owns a task without renewing. Default 30.'),
   JOB_SWEEP_INTERVAL: seconds(0.1).describe('How often due tasks are looked for. Default 10.'),
   JOB_TIMEOUT: seconds(1).describe('Longest run of one task. Default 21600 (6 h).'),
   JOB_ATTEMPTS: integer(1, 100).describe('How often a task is tried. Default 3.'),
@@ -206,9 +204,7 @@ export const ENV = {
     'Run a worker inside the server process. Default True; set False where `videoflix worker` runs.',
   ),
   FFMPEG_BIN: text.describe('The ffmpeg program. Default `ffmpeg`.'),
-  FFPROBE_BIN: text.describe(
-    'The ffprobe program. Default: beside FFMPEG_BIN, else `ffprobe`.',
-  ),
+  FFPROBE_BIN: text.describe('The ffprobe program. Default: beside FFMPEG_BIN, else `ffprobe`.'),
 
   RATE_LIMIT_LOGIN: rate.describe('Logins per client. Default `20/min`.'),
   RATE_LIMIT_REGISTER: rate.describe('Registrations per client. Default `20/min`.'),

@@ -172,7 +172,8 @@ function mailSettings(env: Env, dataDir: string, backendOrigin: string | null): 
   const host = backendOrigin === null ? 'localhost' : new URL(backendOrigin).hostname
   const domain = /^[\d.]+$|^\[/.test(host) ? 'localhost' : host
   const from = env.DEFAULT_FROM_EMAIL ?? `Videoflix <noreply@${domain}>`
-  const backend = env.EMAIL_BACKEND ?? (env.EMAIL_HOST ? 'smtp.EmailBackend' : 'console.EmailBackend')
+  const backend =
+    env.EMAIL_BACKEND ?? (env.EMAIL_HOST ? 'smtp.EmailBackend' : 'console.EmailBackend')
   if (backend.endsWith('console.EmailBackend')) return { kind: 'log', from }
   if (backend.endsWith('filebased.EmailBackend')) {
     return { kind: 'file', from, folder: resolve(env.EMAIL_FILE_PATH ?? join(dataDir, 'mails')) }
@@ -254,7 +255,8 @@ function refuseUnsafe(settings: Settings): void {
 function whatIsUnsafe(settings: Settings): string | null {
   const { cookies, debug, secretKey } = settings
   const make = 'make one with `openssl rand -base64 48`'
-  if (!debug && secretKey === null) return `SECRET_KEY is missing: ${make}, or set DEBUG=True to try things out.`
+  if (!debug && secretKey === null)
+    return `SECRET_KEY is missing: ${make}, or set DEBUG=True to try things out.`
   if (!debug && secretKey !== null && secretKey.length < 32) {
     return `SECRET_KEY is too short (${secretKey.length} characters, at least 32): ${make}.`
   }

@@ -19,4 +19,3 @@ export function columnTypes(engine: Engine) {
         : column.primaryKey().generatedByDefaultAsIdentity(),
   }
 }
-

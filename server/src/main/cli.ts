@@ -1,1 +1,54 @@
 #!/usr/bin/env node
+import { Command } from 'commander'
+import { VERSION } from '../version.ts'
+
+/** The only entry point. Each command's code is loaded when it is asked for, which keeps starting fast. */
+const program = new Command('videoflix')
+  .description('Self-hosted video on demand. Settings come from the environment or a .env file.')
+  .version(VERSION)
+  .showHelpAfterError()
+
+program
+  .command('serve')
+  .description('serve the API and, unless TRANSCODE_LOCALLY=False, process films')
+  .action(async () => (await import('./serve.ts')).serve())
+
+program
+  .command('worker')
+  .description('process films and send mail, without serving')
+  .action(async () => (await import('./worker.ts')).work())
+
+program
+  .command('migrate')
+  .description('bring the database schema up to date')
+  .action(async () => (await import('./migrate.ts')).migrateDatabase())
+
+program
+  .command('createsuperuser')
+  .description('make a superuser')
+  .option('--email <address>')
+  .option('--password <password>')
+  .action(async (options) => (await import('./create-superuser.ts')).createSuperuser(options))
+
+program
+  .command('import')
+  .description('add films from this machine; a folder is searched for video files')
+  .argument('<file...>', 'files or folders')
+  .option('--title <title>', 'for a single file; otherwise its name is used')
+  .option('--category <category>', 'such as Animation', 'Other')
+  .option('--description <text>')
+  .option('--wait', 'until a running server or worker has processed them')
+  .action(async (files, options) => (await import('./import.ts')).importFilms(files, options))
+
+program
+  .command('doctor')
+  .description('check ffmpeg, database, storage, mail, clock and disk')
+  .action(async () => (await import('./doctor.ts')).doctor())
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  const { explain } = await import('./lifecycle.ts')
+  process.stderr.write(`videoflix: ${explain(error)}\n`)
+  process.exit(1)
+}

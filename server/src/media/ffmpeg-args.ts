@@ -33,7 +33,7 @@ export function filterGraph(plan: EncodePlan): string {
     const filters =
       index === 0
         ? [...normalised(plan, rung), ...split(taps)].join(',')
-        : [`scale=${rung.width}:${rung.height}:flags=bicubic`, ...split(taps)].join(',')
+        : [scale(rung), 'setsar=1', ...split(taps)].join(',')
     const source = index === 0 ? `[0:${plan.videoStreamIndex}]` : `[s${index - 1}]`
     return `${source}${filters}${taps.join('')}`
   })
@@ -69,24 +69,23 @@ function normalised(plan: EncodePlan, top: EncodedRung): string[] {
 }
 
 /** Scales to the largest rung first: tone-mapping costs much more for each pixel. */
-function colored(color: ColorPlan, { width, height }: EncodedRung): string[] {
-  const scale = `scale=${width}:${height}:flags=bicubic`
+function colored(color: ColorPlan, top: EncodedRung): string[] {
   switch (color.kind) {
     case 'none':
-      return [scale, 'format=yuv420p']
+      return [scale(top), 'format=yuv420p']
     case 'bt601':
-      return [scale, 'format=yuv420p', 'colormatrix=bt601:bt709']
+      return [scale(top), 'format=yuv420p', 'colormatrix=bt601:bt709']
     case 'full_range':
-      return [`${scale}:in_range=pc:out_range=tv`, 'format=yuv420p']
+      return [`${scale(top)}:in_range=pc:out_range=tv`, 'format=yuv420p']
     case 'wide_gamut':
       return [
-        scale,
+        scale(top),
         `zscale=${zscaleInput(color)}:p=bt709:t=bt709:m=bt709:r=tv`,
         'format=yuv420p',
       ]
     case 'hdr':
       return [
-        scale,
+        scale(top),
         `zscale=${zscaleInput(color)}:t=linear:npl=100`,
         'format=gbrpf32le',
         'zscale=p=bt709',
@@ -95,6 +94,11 @@ function colored(color: ColorPlan, { width, height }: EncodedRung): string[] {
         'format=yuv420p',
       ]
   }
+}
+
+/** A filter of the same size and format costs nothing: ffmpeg hands the frames through. */
+function scale({ width, height }: { width: number; height: number }): string {
+  return `scale=${width}:${height}:flags=bicubic`
 }
 
 /** Told, as zscale refuses untagged frames. Everything here comes from BT.2020 in limited range. */
@@ -113,7 +117,14 @@ function rungOutput(rung: EncodedRung, index: number, timescale: number): string
     ...['-map', `[v${index}]`, ...ANONYMOUS, '-fps_mode', 'vfr'],
     ...['-enc_time_base', `1:${timescale}`, '-video_track_timescale', String(timescale)],
     ...['-c:v', 'libx264', '-preset', rung.preset, '-profile:v', 'high', '-pix_fmt', 'yuv420p'],
-    ...['-crf', String(rung.crf), '-maxrate', String(rung.maxrateBps)],
+    ...[
+      '-x264-params',
+      rung.x264Params,
+      '-crf',
+      String(rung.crf),
+      '-maxrate',
+      String(rung.maxrateBps),
+    ],
     ...['-bufsize', String(rung.bufsizeBits), '-threads', String(rung.threads)],
     ...['-force_key_frames', 'expr:isnan(prev_forced_t)+gte(t-prev_forced_t,3.999)'],
     ...['-forced-idr', '1', '-sc_threshold', '0', '-g', '600'],

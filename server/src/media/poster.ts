@@ -15,7 +15,8 @@ export async function keepBestPoster(workDir: string): Promise<void> {
   )
   const best = sizes.reduce((a, b) => (b.size > a.size ? b : a), { name: '', size: 0 })
   if (best.size === 0) {
-    const sentence = 'No picture of the film could be decoded. Check that it plays, then upload it again.'
+    const sentence =
+      'No picture of the film could be decoded. Check that it plays, then upload it again.'
     throw new MediaFailure('undecodable', sentence)
   }
   await rename(join(workDir, best.name), join(workDir, POSTER_FILE))

@@ -5,7 +5,14 @@ import { run } from './ffmpeg.ts'
 import type { AudioStream, MediaInfo, VideoStream } from './media-info.ts'
 import { signature } from './signature.ts'
 import type { MediaTools } from './tools.ts'
-import { AUDIO_CODECS, HARDENED_INPUT, VIDEO_CODECS } from './whitelist.ts'
+import {
+  AUDIO_CODECS,
+  complainsOfSize,
+  HARDENED_INPUT,
+  HARDENED_PROBE,
+  MAX_PIXELS,
+  VIDEO_CODECS,
+} from './whitelist.ts'
 
 const SECOND = 1000
 const HOUR = 3600 * SECOND
@@ -44,7 +51,10 @@ export async function probe(
 async function refuseBySignature(path: string): Promise<void> {
   switch (await signature(path)) {
     case 'empty':
-      throw new MediaFailure('empty_file', 'The file is empty. Choose another one, or export it again.')
+      throw new MediaFailure(
+        'empty_file',
+        'The file is empty. Choose another one, or export it again.',
+      )
     case 'picture':
       throw new MediaFailure('still_picture', 'The file is a picture, not a film. Upload a film.')
     case 'text':
@@ -115,7 +125,7 @@ async function describe(
   const { stdout, stderr } = await run({
     bin: ffprobeBin,
     args: [
-      ...['-v', 'error', ...HARDENED_INPUT, '-of', 'json=c=1', '-show_entries', ENTRIES],
+      ...['-v', 'error', ...HARDENED_PROBE, '-of', 'json=c=1', '-show_entries', ENTRIES],
       ...['-i', `file:${path}`],
     ],
     signal,
@@ -123,6 +133,7 @@ async function describe(
   })
   const answer = described.safeParse(parsed(stdout))
   if (!answer.success) throw unreadable(stderr)
+  if (complainsOfSize(stderr)) throw tooManyPixels()
   return answer.data
 }
 
@@ -136,7 +147,9 @@ function parsed(json: string): unknown {
 
 /** ffprobe says only on stderr whether it knows the format and may not open it. */
 function unreadable(stderr: string): MediaFailure {
-  return /not on whitelist/i.test(stderr)
+  const codec = /Codec \((\w+)\) not on whitelist/.exec(stderr)
+  if (codec !== null) return unsupportedCodec('film', codec[1])
+  return /Format not on whitelist/i.test(stderr)
     ? new MediaFailure(
         'unsupported_format',
         'This kind of file is not accepted. Convert it to MP4, then upload it again.',
@@ -206,12 +219,21 @@ function refuseSize({ width = 0, height = 0 }: Stream): void {
       `${told}; at least ${SHORTEST_SIDE} are needed in both directions.`,
     )
   }
+  if (width * height > MAX_PIXELS) throw tooManyPixels()
   if (longer > LONGEST_SIDE || longer > FLATTEST * shorter) {
     throw new MediaFailure(
       'too_large_picture',
       `${told}; at most ${LONGEST_SIDE} in one direction and ${FLATTEST}:1 are accepted. Scale it down, then upload it again.`,
     )
   }
+}
+
+export function tooManyPixels(): MediaFailure {
+  const megapixels = Math.round(MAX_PIXELS / 1e6)
+  return new MediaFailure(
+    'too_large_picture',
+    `The picture has more than ${megapixels} megapixels. Scale it down, then upload it again.`,
+  )
 }
 
 function tooLong(durationMs: number): MediaFailure {
@@ -269,7 +291,7 @@ const HDR_TRANSFERS = new Set(['smpte2084', 'arib-std-b67'])
 function toVideo(stream: Stream): VideoStream {
   const codedWidth = stream.width ?? 0
   const codedHeight = stream.height ?? 0
-  const sampleAspectRatio = squareUnlessSane(stream.sample_aspect_ratio)
+  const sampleAspectRatio = pixelAspect(stream.sample_aspect_ratio)
   const rotationDegrees = rotation(stream)
   const upright = [even(codedWidth * sampleAspectRatio), even(codedHeight)] as const
   const [displayWidth, displayHeight] =
@@ -326,10 +348,13 @@ function ratio(value: string | undefined): number {
   return Number.isFinite(quotient) && quotient > 0 ? quotient : 0
 }
 
-/** Beyond 4:1 it is damage, not a wish; players ignore it as well. */
-function squareUnlessSane(value: string | undefined): number {
+/**
+ * Beyond 4:1 it is damage, not a wish. Within 1 % it is what remains of somebody's rounding (854×480
+ * from 16:9 is tagged 1280:1281), and not worth scaling every picture.
+ */
+function pixelAspect(value: string | undefined): number {
   const told = ratio(value)
-  return told >= 1 / 4 && told <= 4 ? told : 1
+  return told < 1 / 4 || told > 4 || Math.abs(told - 1) < 0.01 ? 1 : told
 }
 
 /** ffprobe gives the display matrix counter-clockwise; old files have a tag, clockwise. */

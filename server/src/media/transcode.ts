@@ -9,10 +9,11 @@ import type { MediaInfo } from './media-info.ts'
 import { packageRung } from './package.ts'
 import { plan, type EncodePlan } from './plan.ts'
 import { keepBestPoster, POSTER_FILE } from './poster.ts'
-import { probe } from './probe.ts'
+import { probe, tooManyPixels } from './probe.ts'
 import { StepProgress, type TranscodeProgress } from './step-progress.ts'
 import { inspectTools, type MediaTools } from './tools.ts'
 import { refuseTruncated, verify } from './verify.ts'
+import { complainsOfSize } from './whitelist.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
@@ -130,7 +131,9 @@ function refuseRunaway(declaredMs: number, encodedMs: number): void {
 }
 
 function undecodable(stderr: string): MediaFailure {
-  const sentence = 'The film cannot be decoded. Check that it plays, convert it to MP4, then upload it again.'
+  if (complainsOfSize(stderr)) return tooManyPixels()
+  const sentence =
+    'The film cannot be decoded. Check that it plays, convert it to MP4, then upload it again.'
   return new MediaFailure('undecodable', sentence, stderr)
 }
 

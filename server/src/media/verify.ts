@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { MediaFailure } from './failure.ts'
 import { run } from './ffmpeg.ts'
 import type { MediaTools } from './tools.ts'
-import { HARDENED_INPUT } from './whitelist.ts'
+import { HARDENED_INPUT, HARDENED_PROBE } from './whitelist.ts'
 
 const SECOND = 1000
 
@@ -80,7 +80,7 @@ async function verifyFile(
   const { stdout, stderr } = await run({
     bin: expected.tools.ffprobeBin,
     args: [
-      ...['-v', 'error', ...HARDENED_INPUT, '-of', 'json=c=1', '-show_entries'],
+      ...['-v', 'error', ...HARDENED_PROBE, '-of', 'json=c=1', '-show_entries'],
       'format=duration:stream=codec_type,codec_name,pix_fmt,width,height,sample_aspect_ratio,nb_frames,channels',
       ...['-i', `file:${rung.file}`],
     ],

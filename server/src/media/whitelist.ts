@@ -32,12 +32,36 @@ const DECODERS = [
 ]
 
 /**
- * Input options, the same for every start of ffmpeg and ffprobe on a source.
- * `max_pixels` is what a decoder refuses to allocate: 8K DCI passes, 144 megapixels do not.
+ * ffprobe opens a decoder for every stream, and gives up on a file if it may not open one. So it is
+ * allowed those of subtitles and cover pictures, which are never encoded.
  */
-export const HARDENED_INPUT = [
-  ...['-protocol_whitelist', 'file'],
-  ...['-format_whitelist', FORMATS.join(',')],
-  ...['-codec_whitelist', [...VIDEO_CODECS, ...AUDIO_CODECS, ...DECODERS].join(',')],
-  ...['-max_pixels', String(8192 * 4608)],
+const BYSTANDERS = [
+  ...['mov_text', 'subrip', 'srt', 'ass', 'ssa', 'webvtt', 'text', 'dvdsub', 'pgssub', 'dvbsub'],
+  ...['cc_dec', 'png', 'bmp', 'gif'],
 ]
+
+/** What a decoder refuses to allocate: 8K DCI passes, 144 megapixels do not. */
+export const MAX_PIXELS = 8192 * 4608
+
+/** Whether ffmpeg complains that a picture was larger than that. */
+export function complainsOfSize(stderr: string): boolean {
+  return /exceeds specified max pixel count|Picture size \d+x\d+ is invalid/.test(stderr)
+}
+
+/** Input options for every start of ffmpeg on a source. */
+export const HARDENED_INPUT = hardened([...VIDEO_CODECS, ...AUDIO_CODECS, ...DECODERS])
+
+/** Input options for every start of ffprobe on a source. */
+export const HARDENED_PROBE = hardened([
+  ...VIDEO_CODECS,
+  ...AUDIO_CODECS,
+  ...DECODERS,
+  ...BYSTANDERS,
+])
+
+function hardened(decoders: string[]): string[] {
+  return [
+    ...['-protocol_whitelist', 'file', '-format_whitelist', FORMATS.join(',')],
+    ...['-codec_whitelist', decoders.join(','), '-max_pixels', String(MAX_PIXELS)],
+  ]
+}

@@ -24,11 +24,7 @@ export async function advanceSession(
   counter: number,
   now: Date,
 ): Promise<void> {
-  await trx
-    .updateTable('sessions')
-    .set({ counter, rotated_at: now })
-    .where('id', '=', id)
-    .execute()
+  await trx.updateTable('sessions').set({ counter, rotated_at: now }).where('id', '=', id).execute()
 }
 
 export async function revokeSession(db: Database, id: string, now: Date): Promise<void> {
@@ -70,6 +66,7 @@ export async function findSessionWithUser(db: Database, id: string) {
 
 export async function userExists(db: Database, id: number): Promise<boolean> {
   return (
-    (await db.selectFrom('users').select('id').where('id', '=', id).executeTakeFirst()) !== undefined
+    (await db.selectFrom('users').select('id').where('id', '=', id).executeTakeFirst()) !==
+    undefined
   )
 }

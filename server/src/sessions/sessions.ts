@@ -51,14 +51,15 @@ export function createSessions(needs: {
   const checks = new SessionChecks()
 
   async function tokensOf(session: SessionRow, now: Date): Promise<SessionTokens> {
-    const accessEnd = Math.min(
-      now.getTime() + settings.accessTtlMs,
-      session.expires_at.getTime(),
-    )
+    const accessEnd = Math.min(now.getTime() + settings.accessTtlMs, session.expires_at.getTime())
     const accessExpiresAt = new Date(accessEnd)
     const { id: sessionId, user_id: userId, counter } = session
     return {
-      accessToken: await signAccessToken(keys, { sessionId, userId, expiresAt: accessExpiresAt }, now),
+      accessToken: await signAccessToken(
+        keys,
+        { sessionId, userId, expiresAt: accessExpiresAt },
+        now,
+      ),
       accessExpiresAt,
       refreshToken: writeRefreshToken(keys, session.key, { sessionId, counter }),
       refreshExpiresAt: session.expires_at,

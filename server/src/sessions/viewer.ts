@@ -7,4 +7,5 @@ export interface Viewer {
 }
 
 /** Why nobody is asking. */
-export type Refusal = 'missing' | 'expired' | 'invalid' | 'wrong_type' | 'user_inactive' | 'user_not_found'
+export type Refusal =
+  'missing' | 'expired' | 'invalid' | 'wrong_type' | 'user_inactive' | 'user_not_found'

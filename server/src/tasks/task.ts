@@ -4,7 +4,7 @@ import type { Transacting } from '../db/database.ts'
 /** Everything that may have to happen later, and what it needs to know. Payloads hold ids, never secrets. */
 export const PAYLOADS = {
   process_source: z.object({ sourceId: z.int() }),
-  tidy_video: z.object({ videoId: z.int() }),
+  tidy_video: z.object({ videoId: z.int(), originalKeys: z.array(z.string()) }),
   send_mail: z.object({
     template: z.enum(['confirm', 'reset', 'password_changed']),
     userId: z.int(),

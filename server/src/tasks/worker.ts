@@ -141,13 +141,16 @@ export function createWorker(needs: Needs): Worker {
           if (!(await queue.finish(trx, lease, { outcome: 'done', now }))) throw new LeaseLost()
           await effect(trx, now)
         })
-        doorbell.ring()
+        doorbell.ring('tasks')
       },
     }
   }
 
   /** Renews in good time; aborts the run when the lease is lost, or could not be renewed before its end. */
-  function keepLease(lease: { id: number; leaseToken: number }, abort: AbortController): () => void {
+  function keepLease(
+    lease: { id: number; leaseToken: number },
+    abort: AbortController,
+  ): () => void {
     let until = Date.now() + settings.leaseMs
     const timer = setInterval(() => {
       const next = new Date(clock.now().getTime() + settings.leaseMs)
@@ -201,7 +204,7 @@ export function createWorker(needs: Needs): Worker {
       if (!(await queue.finish(trx, lease, end))) return
       await handler.giveUp(trx, row.payload as Payload<TaskKind>, failure, now)
     })
-    doorbell.ring()
+    doorbell.ring('tasks')
   }
 
   function attemptsOf(handler: { attempts?: number }): number {
@@ -231,7 +234,7 @@ export function createWorker(needs: Needs): Worker {
 
   return {
     start() {
-      stopListening = doorbell.onRing(look)
+      stopListening = doorbell.onRing('tasks', look)
       sweepTimer = setInterval(sweepAndLook, settings.sweepIntervalMs)
       sweepAndLook()
     },
@@ -265,9 +268,13 @@ function asFailure(error: unknown): TaskFailure {
 }
 
 function timedOut(): TaskFailure {
-  return new TaskFailure('timed_out', 'It took longer than JOB_TIMEOUT allows: raise it, or try a shorter film.', {
-    permanent: false,
-  })
+  return new TaskFailure(
+    'timed_out',
+    'It took longer than JOB_TIMEOUT allows: raise it, or try a shorter film.',
+    {
+      permanent: false,
+    },
+  )
 }
 
 function keptVanishing(): TaskFailure {

@@ -41,11 +41,7 @@ export function first(engine: Engine): Migration {
       .on('sessions')
       .columns(['user_id', 'revoked_at'])
       .execute()
-    await db.schema
-      .createIndex('sessions_expires_at')
-      .on('sessions')
-      .column('expires_at')
-      .execute()
+    await db.schema.createIndex('sessions_expires_at').on('sessions').column('expires_at').execute()
 
     await db.schema
       .createTable('links')
@@ -79,6 +75,8 @@ export function first(engine: Engine): Migration {
       .on('videos')
       .columns(['created_at desc', 'id desc'])
       .execute()
+
+    await db.schema.createIndex('videos_updated_at').on('videos').column('updated_at').execute()
 
     await db.schema
       .createTable('sources')

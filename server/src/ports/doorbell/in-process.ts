@@ -1,14 +1,14 @@
 import { EventEmitter } from 'node:events'
 import type { Doorbell } from './doorbell.ts'
 
-/** Reaches the listeners of this process only; workers elsewhere find the task at their next sweep. */
+/** Reaches the listeners of this process only; everybody else finds out at their next regular look. */
 export function inProcessDoorbell(): Doorbell {
   const emitter = new EventEmitter()
   return {
-    ring: () => void setImmediate(() => emitter.emit('ring')),
-    onRing(listener) {
-      emitter.on('ring', listener)
-      return () => void emitter.off('ring', listener)
+    ring: (bell) => void setImmediate(() => emitter.emit(bell)),
+    onRing(bell, listener) {
+      emitter.on(bell, listener)
+      return () => void emitter.off(bell, listener)
     },
     close: () => {
       emitter.removeAllListeners()

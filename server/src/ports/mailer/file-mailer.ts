@@ -18,7 +18,9 @@ export function fileMailer(folder: string, from: string): Mailer {
         text,
       })
       await mkdir(folder, { recursive: true })
-      await writeFile(join(folder, `${Date.now()}-${newId()}.eml`), message as Buffer, { mode: 0o600 })
+      await writeFile(join(folder, `${Date.now()}-${newId()}.eml`), message as Buffer, {
+        mode: 0o600,
+      })
     },
     async check() {
       try {
@@ -46,15 +48,20 @@ const KEPT = 100
 
 /** A mailer that sends through `inner` and also keeps a copy in `folder`. For DEBUG only: mails hold live links. */
 export function withMailbox(inner: Mailer, folder: string): Mailer & Mailbox {
-  const names = async () => (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json')).sort()
+  const names = async () =>
+    (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json')).sort()
   return {
     async send(mail) {
       await inner.send(mail)
       await mkdir(folder, { recursive: true })
       const path = join(folder, `${Date.now()}-${newId()}.json`)
-      await writeFile(`${path}.part`, JSON.stringify({ ...mail, sentAt: new Date().toISOString() }), {
-        mode: 0o600,
-      })
+      await writeFile(
+        `${path}.part`,
+        JSON.stringify({ ...mail, sentAt: new Date().toISOString() }),
+        {
+          mode: 0o600,
+        },
+      )
       await rename(`${path}.part`, path)
       const outdated = (await names()).slice(0, -KEPT)
       await Promise.all(outdated.map((name) => rm(join(folder, name), { force: true })))

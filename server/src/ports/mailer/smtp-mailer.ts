@@ -60,7 +60,9 @@ function translate(cause: unknown, where: string): AppError {
     )
   }
   if (responseCode !== undefined && responseCode >= 550 && responseCode <= 553) {
-    return new AppError('invalid', `The mail server ${where} refuses the address: ${message}`, { cause })
+    return new AppError('invalid', `The mail server ${where} refuses the address: ${message}`, {
+      cause,
+    })
   }
   return new AppError(
     'unavailable',

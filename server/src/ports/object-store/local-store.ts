@@ -1,5 +1,16 @@
 import { constants } from 'node:fs'
-import { access, copyFile, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import {
+  access,
+  copyFile,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  stat,
+} from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { AppError } from '../../errors.ts'
 import { newId } from '../ids.ts'
@@ -33,7 +44,7 @@ export function localStore(root: string): ObjectStore {
       await translated(async () => {
         await mkdir(dirname(target), { recursive: true })
         await syncFile(path)
-        await moveFile(path, target)
+        await placeFile(path, target)
         await syncFolder(dirname(target))
       })
     },
@@ -78,25 +89,20 @@ export function localStore(root: string): ObjectStore {
 const UNFINISHED = '.unfinished'
 const isUnfinished = (key: string): boolean => key.endsWith(UNFINISHED)
 
-async function moveFile(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to)
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EXDEV') throw cause
-    await copyAcrossDisks(from, to)
-  }
-}
-
-async function copyAcrossDisks(from: string, to: string): Promise<void> {
+/** A second name for the same bytes where the file system can, else a copy; in one step either way. */
+async function placeFile(from: string, to: string): Promise<void> {
   const unfinished = `${to}.${newId()}${UNFINISHED}`
   try {
-    await copyFile(from, unfinished, constants.COPYFILE_FICLONE)
-    await syncFile(unfinished)
+    await link(from, unfinished).catch(() => copyWhole(from, unfinished))
     await rename(unfinished, to)
   } finally {
     await rm(unfinished, { force: true })
   }
-  await rm(from, { force: true })
+}
+
+async function copyWhole(from: string, to: string): Promise<void> {
+  await copyFile(from, to, constants.COPYFILE_FICLONE)
+  await syncFile(to)
 }
 
 /** Bytes that are on the disk survive a loss of power, not only of the process. */
@@ -161,9 +167,10 @@ async function translated(work: () => Promise<void>): Promise<void> {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     if (code === 'ENOSPC' || code === 'EDQUOT') {
-      throw new AppError('disk_full', 'The disk is full: free some space, then try again.', { cause })
+      throw new AppError('disk_full', 'The disk is full: free some space, then try again.', {
+        cause,
+      })
     }
     throw cause
   }
 }
-

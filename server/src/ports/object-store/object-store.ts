@@ -14,7 +14,7 @@ export interface ObjectInfo {
  */
 export interface ObjectStore {
   /**
-   * Stores the file at `path`, which is gone or left afterwards: the caller must not use it again. Durable once
+   * Stores the file at `path`, which stays the caller's to remove but must not be written to any more. Durable once
    * resolved. Storing the same key again replaces it, so it may be repeated. Throws `disk_full` or `unavailable`.
    */
   putFile(key: string, path: string): Promise<void>

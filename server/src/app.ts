@@ -1,0 +1,237 @@
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { createAccountLinks } from './accounts/account-links.ts'
+import { sendMailHandler } from './accounts/account-mails.ts'
+import { createAccounts, type Accounts } from './accounts/accounts.ts'
+import { createPasswords } from './accounts/passwords.ts'
+import { accountRoutes } from './accounts/routes.ts'
+import { createAudit } from './audit/audit.ts'
+import { deriveKeys, keptSecret } from './config/keys.ts'
+import type { Settings } from './config/settings.ts'
+import { openDatabase, type Database } from './db/database.ts'
+import { favoriteRoutes } from './favorites/routes.ts'
+import { healthCheck } from './health/health.ts'
+import { healthRoutes } from './health/routes.ts'
+import { createAuthentication } from './http/authentication.ts'
+import { describeRoutes, documentationRoutes } from './http/documentation.ts'
+import { createOriginRules } from './http/origin.ts'
+import { createServer, type Server } from './http/server.ts'
+import { pageRoutes } from './pages/routes.ts'
+import { systemClock, type Clock } from './ports/clock.ts'
+import type { Doorbell } from './ports/doorbell/doorbell.ts'
+import { inProcessDoorbell } from './ports/doorbell/in-process.ts'
+import { fileMailer, withMailbox, type Mailbox } from './ports/mailer/file-mailer.ts'
+import { logMailer } from './ports/mailer/log-mailer.ts'
+import type { Mailer } from './ports/mailer/mailer.ts'
+import { smtpMailer } from './ports/mailer/smtp-mailer.ts'
+import { localStore } from './ports/object-store/local-store.ts'
+import type { ObjectStore } from './ports/object-store/object-store.ts'
+import { sessionRoutes } from './sessions/routes.ts'
+import { createSessions } from './sessions/sessions.ts'
+import { createMediaUrls } from './storage/media-urls.ts'
+import { mediaRoutes } from './storage/routes.ts'
+import { newOwner } from './tasks/owner.ts'
+import { createWorker, type Worker } from './tasks/worker.ts'
+import { formUploadRoutes } from './uploads/form-routes.ts'
+import { createIntake, type Intake } from './uploads/intake.ts'
+import { createStaging, type Staging } from './uploads/staging.ts'
+import { startUploadSweep } from './uploads/sweep.ts'
+import { createTusUploads } from './uploads/tus.ts'
+import { tusRoutes } from './uploads/tus-routes.ts'
+import { adminVideoRoutes } from './videos/admin-routes.ts'
+import { createAdminVideos } from './videos/admin-videos.ts'
+import { createCatalogue } from './videos/catalogue.ts'
+import { createVideoEvents } from './videos/events.ts'
+import { videoEventsRoute } from './videos/events-route.ts'
+import { createLibrary, type Library } from './videos/library.ts'
+import { processSourceHandler } from './videos/process-source.ts'
+import { catalogueRoutes } from './videos/routes.ts'
+import { tidyVideoHandler } from './videos/tidy-video.ts'
+
+/** What every command stands on: the services, wired once. */
+export interface App {
+  db: Database
+  clock: Clock
+  accounts: Accounts
+  library: Library
+  intake: Intake
+  staging: Staging
+  originals: ObjectStore
+  media: ObjectStore
+  mailer: Mailer
+  createWorker(process: ProcessFacts): Worker
+  /** Routes and all; not listening yet. */
+  createServer(): Promise<Server>
+  close(): Promise<void>
+}
+
+export interface ProcessFacts {
+  pid: number
+  isRunning(pid: number): boolean
+}
+
+/** The composition root. `backendOrigin` is where clients reach the server; it is known by now. */
+export async function createApp(needs: {
+  settings: Settings
+  backendOrigin: string
+  log: Logger
+  clock?: Clock
+}): Promise<App> {
+  const { settings, backendOrigin, log, clock = systemClock } = needs
+  const secret = settings.secretKey ?? (await keptSecret(settings.dataDir))
+  const keys = deriveKeys(secret, settings.secretKeyFallbacks)
+  const db = await openDatabase(settings.database)
+  const doorbell: Doorbell = inProcessDoorbell()
+  const originals = localStore(settings.originalsDir)
+  const media = localStore(settings.media.root)
+  const { mailer, mailbox } = mailers(settings, log)
+
+  const audit = createAudit({ db, clock, log })
+  const passwords = createPasswords(settings.passwords)
+  const sessions = createSessions({ db, clock, keys, audit, settings: settings.sessions })
+  const frontendUrl = settings.frontendUrl ?? `${backendOrigin}/`
+  const links = createAccountLinks({
+    backendOrigin,
+    resetPasswordUrl: settings.resetPasswordUrl ?? `${backendOrigin}/reset-password/`,
+  })
+  const accounts = createAccounts({
+    db,
+    clock,
+    doorbell,
+    audit,
+    passwords,
+    sessions,
+    links: settings.links,
+  })
+
+  const { urlPath, urlTtlMs } = settings.media
+  const urls = createMediaUrls({ keys, backendOrigin, urlPath, ttlMs: urlTtlMs })
+  const library = createLibrary({ db, clock, doorbell })
+  const adminVideos = createAdminVideos({ db, clock, urls })
+  const staging = createStaging(settings.uploads)
+  const intake = createIntake({ staging, originals, library, audit })
+
+  async function createRoutes(): Promise<Server> {
+    const authentication = createAuthentication({ sessions, cookies: settings.cookies })
+    const origins = createOriginRules(settings, backendOrigin)
+    const server = await createServer({ settings, log, authentication, origins })
+    const catalogue = createCatalogue({ db, clock, doorbell, urls, mediaUrlTtlMs: urlTtlMs })
+    const events = createVideoEvents({ db, log, adminVideos })
+    const checkHealth = healthCheck(db)
+    const uploads = createTusUploads({
+      settings: settings.uploads,
+      staging,
+      intake,
+      library,
+      onError: (error) => log.warn({ err: error }, 'upload'),
+    })
+    const sweep = startUploadSweep({
+      db,
+      clock,
+      log,
+      staging,
+      originals,
+      uploads,
+      ttlMs: settings.uploads.ttlMs,
+    })
+
+    await describeRoutes(server, settings.cookies.accessName)
+    healthRoutes(server, checkHealth)
+    accountRoutes(server, {
+      accounts,
+      links,
+      frontendUrl,
+      isDebug: settings.debug,
+      rateLimits: settings.rateLimits,
+    })
+    sessionRoutes(server, {
+      db,
+      clock,
+      audit,
+      passwords,
+      sessions,
+      cookies: settings.cookies,
+      loginRate: settings.rateLimits.login,
+    })
+    favoriteRoutes(server, { db, clock })
+    catalogueRoutes(server, catalogue)
+    mediaRoutes(server, { db, clock, media, urls, urlPath })
+    adminVideoRoutes(server, { adminVideos, library, audit, backendOrigin })
+    await server.register((scope) =>
+      formUploadRoutes(scope as unknown as Server, {
+        settings: settings.uploads,
+        staging,
+        intake,
+        library,
+        adminVideos,
+      }),
+    )
+    await server.register(async (scope) => tusRoutes(scope as unknown as Server, { db, uploads }))
+    await videoEventsRoute(server, events)
+    await documentationRoutes(server)
+    await pageRoutes(server, {
+      checkHealth,
+      mailbox,
+      passwordMinLength: settings.passwords.minLength,
+    })
+    server.addHook('onClose', async () => {
+      catalogue.close()
+      events.close()
+      await sweep.stop()
+    })
+    return server
+  }
+
+  return {
+    db,
+    clock,
+    accounts,
+    library,
+    intake,
+    staging,
+    originals,
+    media,
+    mailer,
+    createServer: createRoutes,
+    createWorker: (process) =>
+      createWorker({
+        db,
+        clock,
+        doorbell,
+        log,
+        settings: settings.tasks,
+        owner: newOwner(process.pid),
+        isRunning: (pid) => process.isRunning(pid),
+        handlers: {
+          process_source: processSourceHandler({
+            db,
+            log,
+            doorbell,
+            originals,
+            media,
+            tools: settings.ffmpeg,
+            workDir: settings.tasks.workDir,
+          }),
+          tidy_video: tidyVideoHandler({ db, originals, media }),
+          send_mail: sendMailHandler({ db, clock, mailer, links, lifetimes: settings.links }),
+        },
+      }),
+    async close() {
+      await doorbell.close()
+      await db.destroy()
+    },
+  }
+}
+
+function mailers(settings: Settings, log: Logger): { mailer: Mailer; mailbox: Mailbox | null } {
+  const mailer = plainMailer(settings, log)
+  if (!settings.debug) return { mailer, mailbox: null }
+  const recording = withMailbox(mailer, join(settings.dataDir, 'mailbox'))
+  return { mailer: recording, mailbox: recording }
+}
+
+function plainMailer({ mail, debug }: Settings, log: Logger): Mailer {
+  if (mail.kind === 'smtp') return smtpMailer(mail)
+  if (mail.kind === 'file') return fileMailer(mail.folder, mail.from)
+  return logMailer(log, { showText: debug })
+}

@@ -1,0 +1,72 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { CookieNames } from './cookies.ts'
+import { AppError } from '../errors.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import type { Refusal, Viewer } from '../sessions/viewer.ts'
+
+/** Who may call a route. Every route says so, or the server does not start. */
+export type Access = 'public' | 'viewer' | 'superuser'
+
+const NOT_SIGNED_IN = { detail: 'Authentication credentials were not provided.' }
+
+function tokenNotValid(message: string) {
+  return {
+    detail: 'Given token not valid for any token type',
+    code: 'token_not_valid',
+    messages: [{ token_class: 'AccessToken', token_type: 'access', message }],
+  }
+}
+
+const REFUSALS: Record<Refusal, object> = {
+  missing: NOT_SIGNED_IN,
+  expired: tokenNotValid('Token is expired'),
+  invalid: tokenNotValid('Token is invalid'),
+  wrong_type: tokenNotValid('Token has wrong type'),
+  user_inactive: { detail: 'User is inactive', code: 'user_inactive' },
+  user_not_found: { detail: 'User not found', code: 'user_not_found' },
+}
+
+const FORBIDDEN = { detail: 'You do not have permission to perform this action.' }
+
+export interface Authentication {
+  /** Sets `request.viewer`, or answers 401 or 403 and says false. */
+  admit(request: FastifyRequest, reply: FastifyReply, access: Access): Promise<boolean>
+}
+
+export function createAuthentication(needs: {
+  sessions: Sessions
+  cookies: CookieNames
+}): Authentication {
+  const { sessions, cookies } = needs
+  return {
+    async admit(request, reply, access) {
+      if (access === 'public') return true
+      const token = accessTokenOf(request, cookies)
+      const viewer = token === null ? 'missing' : await sessions.check(token)
+      if (typeof viewer === 'string') {
+        reply.code(401).header('www-authenticate', 'Bearer realm="api"').send(REFUSALS[viewer])
+        return false
+      }
+      if (access === 'superuser' && !viewer.isSuperuser) {
+        reply.code(403).send(FORBIDDEN)
+        return false
+      }
+      request.viewer = viewer
+      return true
+    },
+  }
+}
+
+/** The cookie, if it is not empty, decides alone; else the Authorization header (RFC 6750 §2.1). */
+function accessTokenOf(request: FastifyRequest, cookies: CookieNames): string | null {
+  const cookie = request.cookies[cookies.accessName]
+  if (cookie) return cookie
+  const match = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')
+  return match?.[1] ?? null
+}
+
+/** The viewer of a route that is not public. */
+export function viewerOf(request: FastifyRequest): Viewer {
+  if (!request.viewer) throw new AppError('unauthenticated', NOT_SIGNED_IN.detail)
+  return request.viewer
+}

@@ -1,0 +1,115 @@
+import { MESSAGES } from '@videoflix/contract'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, type ErrorCode } from '../errors.ts'
+
+/** The one map from what went wrong to a status. */
+const STATUS: Record<ErrorCode, number> = {
+  invalid: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  too_large: 413,
+  throttled: 429,
+  disk_full: 507,
+  unavailable: 503,
+  misconfigured: 500,
+}
+
+/** Under which name a route puts a sentence: part of its contract. */
+export type ErrorShape = 'detail' | 'error' | 'message'
+
+interface Issue {
+  path: PropertyKey[]
+  message: string
+  code?: string
+  input?: unknown
+}
+
+/** Answers any error. What we do not know goes to the log whole, and to the client not at all. */
+export async function sendError(
+  error: FastifyError | AppError | Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  if (reply.raw.headersSent) {
+    request.log.warn({ err: error }, 'failed while replying')
+    reply.raw.destroy()
+    return
+  }
+  if (error instanceof AppError) return sendAppError(error, request, reply)
+  const known = fromFastify(error as FastifyError, request)
+  if (known) {
+    await reply.code(known.status).send(known.body)
+    return
+  }
+  request.log.error({ err: error }, 'internal error')
+  await reply
+    .code(500)
+    .send({ detail: `Something went wrong here. It is in the log as ${request.id}.` })
+}
+
+async function sendAppError(
+  error: AppError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const status = STATUS[error.code]
+  if (status >= 500) request.log.error({ err: error }, error.message)
+  const seconds = error.retryAfterSeconds ?? (status === 503 ? 5 : undefined)
+  if (seconds !== undefined) reply.header('retry-after', String(Math.ceil(seconds)))
+  const shape = request.routeOptions.config.errorShape ?? 'detail'
+  await reply.code(status).send(error.fields ?? { [shape]: error.message })
+}
+
+function fromFastify(
+  error: FastifyError & { validation?: unknown },
+  request: FastifyRequest,
+): { status: number; body: unknown } | null {
+  if (Array.isArray(error.validation)) {
+    return { status: 400, body: fieldErrors(error.validation as Validation[], request.body) }
+  }
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    const type = String(request.headers['content-type'] ?? '')
+    return { status: 415, body: { detail: `Unsupported media type "${type}" in request.` } }
+  }
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE' || error.statusCode === 413) {
+    return { status: 413, body: { detail: 'The body is larger than is accepted here.' } }
+  }
+  if (error instanceof SyntaxError || error.code === 'FST_ERR_CTP_INVALID_JSON_BODY') {
+    return { status: 400, body: { detail: `JSON parse error - ${error.message}` } }
+  }
+  const status = error.statusCode ?? 500
+  return status >= 400 && status < 500 ? { status, body: { detail: error.message } } : null
+}
+
+interface Validation {
+  params?: { issue?: Issue } | undefined
+  instancePath: string
+  message?: string
+}
+
+/** `{field: [messages]}` as Django REST framework has it. */
+function fieldErrors(issues: Validation[], body: unknown): Record<string, string[]> {
+  const fields: Record<string, string[]> = {}
+  for (const { instancePath, message } of issues) {
+    const name = instancePath.split('/')[1]
+    if (!name) return { non_field_errors: [notADictionary(body)] }
+    ;(fields[name] ??= []).push(message ?? MESSAGES.string)
+  }
+  return fields
+}
+
+function notADictionary(body: unknown): string {
+  return `Invalid data. Expected a dictionary, but got ${pythonTypeOf(body)}.`
+}
+
+/** The clients were written against messages that name Python's types. */
+function pythonTypeOf(value: unknown): string {
+  if (Array.isArray(value)) return 'list'
+  if (value === null) return 'NoneType'
+  if (typeof value === 'string') return 'str'
+  if (typeof value === 'boolean') return 'bool'
+  if (typeof value === 'number') return Number.isInteger(value) ? 'int' : 'float'
+  return typeof value
+}

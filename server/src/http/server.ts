@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto'
+import cookie from '@fastify/cookie'
+import cors from '@fastify/cors'
+import helmet from '@fastify/helmet'
+import rateLimit from '@fastify/rate-limit'
+import Fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+} from 'fastify'
+import {
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod'
+import type { Settings } from '../config/settings.ts'
+import type { Viewer } from '../sessions/viewer.ts'
+import type { Access, Authentication } from './authentication.ts'
+import { sendError, type ErrorShape } from './errors.ts'
+import type { OriginRules } from './origin.ts'
+import { RouteTable } from './route-table.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access
+    errorShape?: ErrorShape
+  }
+  interface FastifyRequest {
+    viewer: Viewer | null
+  }
+  interface FastifyInstance {
+    routeTable: RouteTable
+  }
+}
+
+/** The server with its edge in place and no routes yet. */
+export type Server = FastifyInstance<
+  import('node:http').Server,
+  import('node:http').IncomingMessage,
+  import('node:http').ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>
+
+const PUBLIC_PREFIXES = ['/docs', '/assets/']
+const JSON_LIMIT_BYTES = 64 * 1024
+
+export async function createServer(needs: {
+  settings: Pick<Settings, 'trustedProxies' | 'corsCredentials'>
+  log: FastifyBaseLogger
+  authentication: Authentication
+  origins: OriginRules
+}): Promise<Server> {
+  const { settings, authentication, origins } = needs
+  const server = Fastify({
+    loggerInstance: needs.log,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    bodyLimit: JSON_LIMIT_BYTES,
+    trustProxy: settings.trustedProxies.length > 0 ? settings.trustedProxies : false,
+    forceCloseConnections: 'idle',
+    http: { headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeout: 65_000 },
+    routerOptions: { maxParamLength: 512 },
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    return503OnClosing: true,
+  }).withTypeProvider<ZodTypeProvider>()
+
+  server.setValidatorCompiler(validatorCompiler)
+  server.setSerializerCompiler(serializerCompiler)
+  server.setErrorHandler(sendError)
+  server.decorateRequest('viewer', null)
+  server.decorate('routeTable', new RouteTable())
+  server.addHook('onRoute', (route) => {
+    // Routes that a library makes for us cannot say it themselves.
+    if (PUBLIC_PREFIXES.some((prefix) => route.url.startsWith(prefix))) {
+      route.config = { ...route.config, access: 'public' }
+    }
+    server.routeTable.add(route)
+  })
+  acceptEmptyJson(server)
+
+  server.addHook('onRequest', async (request, reply) => {
+    if (!origins.isOurHost(request.headers.host)) {
+      await reply.code(400).send({ detail: 'Invalid host header: add the name to ALLOWED_HOSTS.' })
+    }
+  })
+  await server.register(helmet, HELMET)
+  await server.register(cookie)
+  await server.register(cors, {
+    delegator: (request, done) => {
+      const { origin } = request.headers
+      done(null, {
+        origin: origin !== undefined && origins.mayRead(origin) ? origin : false,
+        credentials: settings.corsCredentials,
+        methods: ['DELETE', 'GET', 'OPTIONS', 'PATCH', 'POST', 'PUT'],
+        maxAge: 86_400,
+        ...(isUpload(request) ? UPLOAD_HEADERS : { allowedHeaders: REQUEST_HEADERS }),
+      })
+    },
+  })
+  await server.register(rateLimit, {
+    global: false,
+    errorResponseBuilder: (_request, { ttl }) => throttled(Math.max(1, Math.ceil(ttl / 1000))),
+    addHeadersOnExceeding: {},
+    addHeaders: {
+      'x-ratelimit-limit': false,
+      'x-ratelimit-remaining': false,
+      'x-ratelimit-reset': false,
+      'retry-after': true,
+    },
+  })
+
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('vary', 'Origin')
+    if (!origins.mayChange(request)) {
+      return reply.code(403).send({ detail: 'Requests from this origin are not allowed.' })
+    }
+    const { access } = request.routeOptions.config
+    if (access === undefined || access === 'public') return
+    await authentication.admit(request, reply, access)
+  })
+  server.setNotFoundHandler(async (request, reply) => {
+    const path = request.url.split('?')[0] ?? ''
+    const here = server.routeTable.at(path)
+    if (here.length > 0) {
+      const access = here.find((entry) => entry.access !== 'public')?.access ?? 'public'
+      if (!(await authentication.admit(request, reply, access))) return reply
+      const methods = [...new Set(here.map((entry) => entry.method)), 'OPTIONS'].sort()
+      reply.header('allow', methods.join(', '))
+      if (request.method === 'OPTIONS') return reply.code(200).send()
+      return reply.code(405).send({ detail: `Method "${request.method}" not allowed.` })
+    }
+    if (!path.endsWith('/') && server.routeTable.at(`${path}/`).length > 0) {
+      return reply.code(301).header('location', withSlash(request)).send()
+    }
+    return reply.code(404).send({ detail: 'Not found.' })
+  })
+  return server
+}
+
+/** Exactly what the web client may send. */
+const REQUEST_HEADERS = [
+  'accept',
+  'authorization',
+  'content-type',
+  'user-agent',
+  'x-csrftoken',
+  'x-requested-with',
+  'x-retry',
+]
+
+/** What uploads by tus add to that, and what its clients must be able to read. */
+const UPLOAD_HEADERS = {
+  allowedHeaders: [
+    ...REQUEST_HEADERS,
+    'tus-resumable',
+    'upload-length',
+    'upload-metadata',
+    'upload-offset',
+  ],
+  exposedHeaders: [
+    'location',
+    'tus-resumable',
+    'tus-version',
+    'tus-extension',
+    'tus-max-size',
+    'upload-length',
+    'upload-metadata',
+    'upload-offset',
+    'upload-expires',
+    'x-video-id',
+  ],
+}
+
+function isUpload(request: FastifyRequest): boolean {
+  return request.url.startsWith('/admin/api/uploads/')
+}
+
+const HELMET = {
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: {
+      defaultSrc: ["'none'"],
+      frameAncestors: ["'none'"],
+      baseUri: ["'none'"],
+      formAction: ["'none'"],
+    },
+  },
+  referrerPolicy: { policy: 'no-referrer' },
+  crossOriginResourcePolicy: { policy: 'cross-origin' },
+} as const
+
+function throttled(seconds: number): Error & { statusCode: number } {
+  const message = `Request was throttled. Expected available in ${seconds} second${seconds === 1 ? '' : 's'}.`
+  return Object.assign(new Error(message), { statusCode: 429 })
+}
+
+/** A path is relative to this server: `//host/path` must not lead elsewhere. */
+function withSlash(request: FastifyRequest): string {
+  const [path = '', ...query] = request.url.split('?')
+  const target = `/${path.replace(/^\/+/, '')}/`
+  return query.length > 0 ? `${target}?${query.join('?')}` : target
+}
+
+/** A JSON body that is absent or empty is the empty object, as clients of the original expect. */
+function acceptEmptyJson(server: Server): void {
+  const parse = server.getDefaultJsonParser('error', 'error')
+  server.removeAllContentTypeParsers()
+  server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, {})
+    else parse(request, body as string, done)
+  })
+  server.addHook('preValidation', async (request) => {
+    if (request.body === undefined && request.method !== 'GET') request.body = {}
+  })
+}

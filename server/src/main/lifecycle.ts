@@ -1,0 +1,158 @@
+import { existsSync } from 'node:fs'
+import { access, constants, mkdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { pino, type Logger } from 'pino'
+import pretty from 'pino-pretty'
+import { createApp, type App, type ProcessFacts } from '../app.ts'
+import { originOf, readSettings, type Settings } from '../config/settings.ts'
+import { migrate } from '../db/migrate.ts'
+import { AppError } from '../errors.ts'
+import { inspectTools } from '../media/tools.ts'
+
+/** What is common to the commands: from the environment to a running app, and from a signal to an orderly end. */
+
+const PROJECT_DIR = join(import.meta.dirname, '..', '..', '..')
+
+export interface Launch {
+  settings: Settings
+  backendOrigin: string
+  log: Logger
+  app: App
+}
+
+export function loadSettings(): { settings: Settings; warnings: string[] } {
+  const file = [join(process.cwd(), '.env'), join(PROJECT_DIR, '.env')].find((path) =>
+    existsSync(path),
+  )
+  if (file) process.loadEnvFile(file)
+  return readSettings(process.env, PROJECT_DIR)
+}
+
+/** Everything but the schema, which `prepare` sees to. Throws `misconfigured`. */
+export async function launch(): Promise<Launch> {
+  const { settings, warnings } = loadSettings()
+  await assertWritable(settings.dataDir)
+  const log = createLogger(settings)
+  for (const warning of warnings) log.warn(warning)
+  if (settings.listen.port === 0) settings.listen.port = await freePort(settings.listen.host)
+  const backendOrigin =
+    settings.backendOrigin ?? originOf(settings.listen.host, settings.listen.port)
+  const app = await createApp({ settings, backendOrigin, log })
+  return { settings, backendOrigin, log, app }
+}
+
+/** Schema and tools as they must be before any work is taken on. Throws `misconfigured`. */
+export async function prepare({ app, settings, log }: Launch): Promise<void> {
+  const [tools] = await Promise.all([
+    settings.tasks.workInServer ? inspectTools(settings.ffmpeg) : null,
+    migrateOrExplain(app, settings),
+  ])
+  const [problem] = tools?.problems ?? []
+  if (problem) throw new AppError('misconfigured', `${problem.what} ${problem.remedy}`)
+  for (const { what, remedy } of tools?.warnings ?? []) log.warn(`${what} ${remedy}`)
+}
+
+export async function migrateOrExplain(app: App, settings: Settings): Promise<string[]> {
+  try {
+    return await migrate(app.db, settings.database.kind)
+  } catch (cause) {
+    const where =
+      settings.database.kind === 'sqlite'
+        ? `${settings.database.file}: check that DATA_DIR is on a healthy, writable disk`
+        : 'PostgreSQL: check DATABASE_URL or DB_*, and that it runs'
+    throw new AppError(
+      'misconfigured',
+      `The database cannot be used (${(cause as Error).message}) at ${where}.`,
+      { cause },
+    )
+  }
+}
+
+export const processFacts: ProcessFacts = {
+  pid: process.pid,
+  isRunning(pid) {
+    try {
+      process.kill(pid, 0)
+      return true
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'EPERM'
+    }
+  },
+}
+
+const DRAIN_LIMIT_MS = 30_000
+
+/** Ends the process in order on SIGTERM or SIGINT, at once on the second one. */
+export function endOnSignal(log: Logger, end: () => Promise<void>): void {
+  let isEnding = false
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (isEnding) process.exit(130)
+    isEnding = true
+    log.info(`${signal}: finishing what runs, then ending`)
+    setTimeout(() => {
+      log.error('it took too long to end in order')
+      process.exit(1)
+    }, DRAIN_LIMIT_MS).unref()
+    end().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'could not end in order')
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+}
+
+/** What went wrong in one line for an operator; a stack only for what we did not foresee. */
+export function explain(error: unknown): string {
+  if (error instanceof AppError) {
+    const fields = Object.entries(error.fields ?? {}).map(
+      ([name, texts]) => `${name}: ${texts.join(' ')}`,
+    )
+    return fields.length > 0 ? fields.join(' ') : error.message
+  }
+  const { code, message, stack } = error as NodeJS.ErrnoException
+  if (code === 'EADDRINUSE') {
+    return `Another program listens on ${process.env['HOST'] ?? '127.0.0.1'}:${process.env['PORT'] ?? 8000} already: end it, or set PORT to a free port.`
+  }
+  if (code === 'EACCES' && message.includes('listen')) {
+    return 'This port needs more rights: set PORT to one above 1023.'
+  }
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return `This machine has no address ${process.env['HOST']}: set HOST to one it has.`
+  }
+  return stack ?? message
+}
+
+function createLogger(settings: Settings): Logger {
+  const options = { level: settings.logLevel, base: null }
+  if (!settings.debug) return pino(options)
+  return pino(options, pretty({ colorize: process.stdout.isTTY, ignore: 'pid,hostname' }))
+}
+
+async function assertWritable(dataDir: string): Promise<void> {
+  try {
+    await mkdir(dataDir, { recursive: true })
+    await access(dataDir, constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    throw new AppError(
+      'misconfigured',
+      `The folder ${dataDir} cannot be written (${(cause as NodeJS.ErrnoException).code}): change its owner, or set DATA_DIR to another.`,
+      { cause },
+    )
+  }
+}
+
+async function freePort(host: string): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', reject)
+    probe.listen(0, host, resolve)
+  })
+  const address = probe.address()
+  await new Promise((resolve) => probe.close(resolve))
+  return typeof address === 'object' && address ? address.port : 0
+}

@@ -1,0 +1,81 @@
+import { join } from 'node:path'
+import fastifyStatic from '@fastify/static'
+import type { FastifyReply } from 'fastify'
+import { resetPasswordPage } from '../accounts/pages.ts'
+import type { CheckHealth } from '../health/health.ts'
+import { isLoopback } from '../http/client.ts'
+import type { Server } from '../http/server.ts'
+import type { Mailbox } from '../ports/mailer/file-mailer.ts'
+import { render } from '../templates/templates.ts'
+
+const PUBLIC_DIR = join(import.meta.dirname, '..', '..', 'public')
+
+/** Our own pages: they load from this server alone, and no other page may frame them. */
+const PAGE_CSP = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "media-src 'self'",
+  "connect-src 'self'",
+  "form-action 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+/** The few pages that people see without the web client. */
+export async function pageRoutes(
+  server: Server,
+  needs: { checkHealth: CheckHealth; mailbox: Mailbox | null; passwordMinLength: number },
+): Promise<void> {
+  const { checkHealth, mailbox, passwordMinLength } = needs
+  const page = { config: { access: 'public' }, schema: { hide: true } } as const
+
+  await server.register(fastifyStatic, {
+    root: PUBLIC_DIR,
+    prefix: '/assets/',
+    index: false,
+    decorateReply: false,
+    schemaHide: true,
+  })
+
+  server.get('/', page, async (_request, reply) => {
+    const { status, components } = await checkHealth()
+    const failing = Object.entries(components)
+      .filter(([, state]) => state !== 'ok')
+      .map(([name]) => name)
+      .join(', ')
+    return sendPage(
+      reply,
+      render('pages/home', { isHealthy: status === 'ok', failing, isDebug: mailbox !== null }),
+    )
+  })
+
+  server.get('/reset-password/', page, (_request, reply) =>
+    sendPage(reply, resetPasswordPage(passwordMinLength)),
+  )
+
+  server.get('/admin/', page, (_request, reply) => sendPage(reply, render('pages/admin', {})))
+
+  if (!mailbox) return
+  server.get('/dev/mail/', page, async (request, reply) => {
+    // Mails hold live links. A proxy on this machine makes the world look local, so it does not count.
+    if (!isLoopback(request)) return await reply.code(404).send({ detail: 'Not found.' })
+    const mails = (await mailbox.list()).map((mail) => ({ ...mail, links: linksIn(mail.html) }))
+    return sendPage(reply, render('pages/mailbox', { mails }))
+  })
+}
+
+function sendPage(reply: FastifyReply, html: string): FastifyReply {
+  return reply
+    .header('content-security-policy', PAGE_CSP)
+    .header('cache-control', 'no-store')
+    .type('text/html; charset=utf-8')
+    .send(html)
+}
+
+function linksIn(html: string): string[] {
+  return [...html.matchAll(/href="(https?:[^"]+)"/g)].map(([, link = '']) =>
+    link.replaceAll('&amp;', '&'),
+  )
+}

@@ -1,0 +1,132 @@
+import multipart, { type MultipartFile } from '@fastify/multipart'
+import { adminVideo, fieldErrors } from '@videoflix/contract'
+import type { FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { Settings } from '../config/settings.ts'
+import { AppError } from '../errors.ts'
+import { viewerOf } from '../http/authentication.ts'
+import type { Server } from '../http/server.ts'
+import { newId } from '../ports/ids.ts'
+import type { AdminVideos } from '../videos/admin-videos.ts'
+import type { Library } from '../videos/library.ts'
+import { idOf } from '../videos/routes.ts'
+import type { Intake } from './intake.ts'
+import type { Staging } from './staging.ts'
+import { missingFile, readVideoFields, shownFileName } from './upload-fields.ts'
+
+const FIELD_BYTES = 64 * 1024
+
+/** Uploads as `multipart/form-data` (RFC 7578), streamed to disk. */
+export async function formUploadRoutes(
+  server: Server,
+  needs: {
+    settings: Settings['uploads']
+    staging: Staging
+    intake: Intake
+    library: Library
+    adminVideos: AdminVideos
+  },
+): Promise<void> {
+  const { settings, staging, intake, library, adminVideos } = needs
+  await server.register(multipart, {
+    limits: {
+      files: 1,
+      fields: 20,
+      fieldSize: FIELD_BYTES,
+      fileSize: settings.maxBytes,
+      parts: 30,
+    },
+  })
+  server.removeContentTypeParser('application/json')
+
+  /** The form's fields, and its file in staging under `uploadId`; whatever fails, staging is clean. */
+  async function receiveForm(
+    request: FastifyRequest,
+    uploadId: string,
+  ): Promise<{ fields: Record<string, string>; fileName: string }> {
+    await staging.assertRoomFor(Number(request.headers['content-length'] ?? 0))
+    const fields: Record<string, string> = {}
+    let fileName: string | undefined
+    for await (const part of request.parts()) {
+      if (part.type === 'file' && part.fieldname === 'video_file' && fileName === undefined) {
+        fileName = shownFileName(part.filename)
+        await receiveFile(part, uploadId)
+      } else if (part.type === 'file') {
+        part.file.resume()
+      } else {
+        fields[part.fieldname] = String(part.value)
+      }
+    }
+    if (fileName === undefined) throw missingFile()
+    return { fields, fileName }
+  }
+
+  async function receiveFile(part: MultipartFile, uploadId: string): Promise<void> {
+    await staging.receive(uploadId, part.file)
+    if (!part.file.truncated) return
+    const limit = `${settings.maxBytes} bytes`
+    throw new AppError('too_large', `The file is larger than ${limit}: raise MAX_UPLOAD_BYTES.`)
+  }
+
+  async function stagedUpload<T>(work: (uploadId: string) => Promise<T>): Promise<T> {
+    const uploadId = newId()
+    try {
+      return await work(uploadId)
+    } catch (error) {
+      await staging.remove(uploadId)
+      throw error
+    }
+  }
+
+  server.post(
+    '/admin/api/videos/',
+    {
+      config: { access: 'superuser' },
+      schema: {
+        tags: ['Administration'],
+        summary: 'Upload a film',
+        description:
+          'Parts: `video_file` (the file), `title` (unique; the file’s name if absent), `description`, `category`.',
+        consumes: ['multipart/form-data'],
+        response: { 201: adminVideo, 400: fieldErrors },
+      },
+    },
+    async (request, reply) => {
+      const videoId = await stagedUpload(async (uploadId) => {
+        const { fields, fileName } = await receiveForm(request, uploadId)
+        const purpose = { fields: await readVideoFields(fields, fileName, library) }
+        const sender = { userId: viewerOf(request).userId, address: request.ip }
+        const expectedSha256 = fields['sha256'] ?? null
+        return await intake({ uploadId, fileName, purpose, expectedSha256 }, sender)
+      })
+      reply.code(201).header('location', `/admin/api/videos/${videoId}/`)
+      return await adminVideos.get(videoId)
+    },
+  )
+
+  server.put(
+    '/admin/api/videos/:id/source/',
+    {
+      config: { access: 'superuser' },
+      schema: {
+        tags: ['Administration'],
+        summary: 'Replace the file of a video',
+        description: 'Part: `video_file`. The old version plays until the new one is ready.',
+        consumes: ['multipart/form-data'],
+        params: z.object({ id: z.string() }),
+        response: { 200: adminVideo, 400: fieldErrors },
+      },
+    },
+    async (request) => {
+      const replaces = idOf(request.params.id, 'Not found.')
+      await adminVideos.get(replaces)
+      await stagedUpload(async (uploadId) => {
+        const { fields, fileName } = await receiveForm(request, uploadId)
+        const sender = { userId: viewerOf(request).userId, address: request.ip }
+        const expectedSha256 = fields['sha256'] ?? null
+        return await intake({ uploadId, fileName, purpose: { replaces }, expectedSha256 }, sender)
+      })
+      return await adminVideos.get(replaces)
+    },
+  )
+}

@@ -1,0 +1,72 @@
+import { stat } from 'node:fs/promises'
+import type { VideoFields } from '@videoflix/contract'
+import type { Audit } from '../audit/audit.ts'
+import { invalid } from '../errors.ts'
+import type { ObjectStore } from '../ports/object-store/object-store.ts'
+import type { Library } from '../videos/library.ts'
+import { sha256Of, type Staging } from './staging.ts'
+
+/** A whole file in staging, and what its sender said about it. */
+export interface FinishedUpload {
+  uploadId: string
+  fileName: string
+  /** What it is to become: a new video, or the next source of one. */
+  purpose: { fields: VideoFields } | { replaces: number }
+  /** Hexadecimal; compared with the bytes. */
+  expectedSha256: string | null
+}
+
+export interface Sender {
+  userId: number | null
+  address: string | null
+}
+
+/**
+ * Turns a whole upload into a video and its task. May be repeated, and be cut off anywhere: the bytes are stored under
+ * the upload's own key first, the rows that make them a video are one transaction, and staging is emptied last.
+ * Throws `invalid` for an empty file, a wrong checksum or a taken title.
+ */
+export type Intake = (upload: FinishedUpload, sender: Sender) => Promise<number>
+
+export function createIntake(needs: {
+  staging: Staging
+  originals: ObjectStore
+  library: Library
+  audit: Audit
+}): Intake {
+  const { staging, originals, library, audit } = needs
+  return async (upload, sender) => {
+    const { uploadId, purpose } = upload
+    const known = await library.findByUpload(uploadId)
+    if (known !== null) return known
+
+    const path = staging.pathOf(uploadId)
+    const { size: sizeBytes } = await stat(path)
+    if (sizeBytes === 0) throw emptyFile()
+    const sha256 = await checkedSha256(path, upload.expectedSha256)
+    await originals.putFile(uploadId, path)
+    const original = { uploadId, objectKey: uploadId, fileName: upload.fileName, sizeBytes, sha256 }
+    const videoId =
+      'fields' in purpose
+        ? await library.add(original, purpose.fields)
+        : await library.replaceSource(original, purpose.replaces)
+    await staging.remove(uploadId)
+
+    const event = 'fields' in purpose ? 'video_uploaded' : 'video_replaced'
+    await audit.record(event, { ...sender, details: { video: videoId, size: sizeBytes } })
+    return videoId
+  }
+}
+
+async function checkedSha256(path: string, expected: string | null): Promise<string | null> {
+  if (expected === null) return null
+  const actual = await sha256Of(path)
+  if (actual === expected.toLowerCase()) return actual
+  throw invalid({
+    sha256: [`The file that arrived has another SHA-256 (${actual}): send it again.`],
+  })
+}
+
+export function emptyFile(): Error {
+  return invalid({ video_file: ['The submitted file is empty.'] })
+}

@@ -1,0 +1,95 @@
+import { createReadStream } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { Readable } from 'node:stream'
+import { createWriteStream } from 'node:fs'
+import type { Settings } from '../config/settings.ts'
+import { AppError } from '../errors.ts'
+
+/** The folder where uploads grow until they are whole. File names in it are ours; clients' names never touch it. */
+export interface Staging {
+  pathOf(uploadId: string): string
+  /** Throws `disk_full` when so many more bytes would leave less than MIN_FREE_DISK_BYTES. */
+  assertRoomFor(sizeBytes: number): Promise<void>
+  /** Writes a stream to a new file, to the disk. On any error the file is gone. Throws `disk_full`. */
+  receive(uploadId: string, bytes: Readable): Promise<void>
+  remove(uploadId: string): Promise<void>
+  /** Removes what has not grown for UPLOAD_TTL. */
+  removeAbandoned(now: Date): Promise<void>
+}
+
+export function createStaging(settings: Settings['uploads']): Staging {
+  const pathOf = (uploadId: string): string => join(settings.dir, uploadId)
+
+  async function remove(uploadId: string): Promise<void> {
+    await rm(pathOf(uploadId), { force: true })
+    await rm(`${pathOf(uploadId)}.json`, { force: true })
+  }
+
+  return {
+    pathOf,
+    remove,
+
+    async assertRoomFor(sizeBytes) {
+      await mkdir(settings.dir, { recursive: true })
+      const { bavail, bsize } = await statfs(settings.dir)
+      if (bavail * bsize - sizeBytes < settings.minFreeDiskBytes) throw diskFull()
+    },
+
+    async receive(uploadId, bytes) {
+      await mkdir(settings.dir, { recursive: true })
+      const path = pathOf(uploadId)
+      try {
+        await pipeline(bytes, createWriteStream(path, { flags: 'wx' }))
+        await syncFile(path)
+      } catch (error) {
+        await rm(path, { force: true })
+        throw asDiskFull(error)
+      }
+    },
+
+    async removeAbandoned(now) {
+      for (const name of await readdir(settings.dir).catch(() => [])) {
+        const path = join(settings.dir, name)
+        const found = await stat(path).catch(() => null)
+        const isAbandoned = found && now.getTime() - found.mtimeMs > settings.ttlMs
+        // The description of an upload is as young as its bytes.
+        const bytes = name.endsWith('.json')
+          ? await stat(path.slice(0, -5)).catch(() => null)
+          : null
+        if (isAbandoned && !(bytes && now.getTime() - bytes.mtimeMs <= settings.ttlMs)) {
+          await rm(path, { force: true })
+        }
+      }
+    },
+  }
+}
+
+export async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, 'r+')
+  try {
+    await handle.datasync()
+  } finally {
+    await handle.close()
+  }
+}
+
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash)
+  return hash.digest('hex')
+}
+
+export function diskFull(): AppError {
+  return new AppError(
+    'disk_full',
+    'The disk of the server is full: nothing is lost. Free some space, then go on.',
+  )
+}
+
+export function asDiskFull(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT' ? diskFull() : error
+}

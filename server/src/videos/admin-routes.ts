@@ -1,0 +1,145 @@
+import {
+  adminVideo,
+  CATEGORIES,
+  detailError,
+  fieldErrors,
+  PROCESSING_STATES,
+  videoChanges,
+} from '@videoflix/contract'
+import { z } from 'zod'
+import type { Audit } from '../audit/audit.ts'
+import { viewerOf } from '../http/authentication.ts'
+import type { Server } from '../http/server.ts'
+import type { AdminVideos } from './admin-videos.ts'
+import type { Library } from './library.ts'
+import { idOf } from './routes.ts'
+
+const withId = z.object({ id: z.string() })
+
+const listQuery = z.object({
+  page: z.coerce.number().int().min(1).max(1_000_000).default(1),
+  page_size: z.coerce.number().int().min(1).max(100).default(25),
+  search: z.string().max(200).optional().describe('In title and description'),
+  category: z.enum(CATEGORIES).optional(),
+  state: z.enum(PROCESSING_STATES).optional(),
+  ordering: z.enum(['-created_at', 'created_at', 'title', '-title']).default('-created_at'),
+})
+
+export function adminVideoRoutes(
+  server: Server,
+  needs: { adminVideos: AdminVideos; library: Library; audit: Audit; backendOrigin: string },
+): void {
+  const { adminVideos, library, audit, backendOrigin } = needs
+  const config = { access: 'superuser' } as const
+  const tags = ['Administration']
+
+  server.get(
+    '/admin/api/videos/',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'List, search and filter videos',
+        querystring: listQuery,
+        response: {
+          200: z.object({
+            count: z.int(),
+            next: z.string().nullable(),
+            previous: z.string().nullable(),
+            results: z.array(adminVideo),
+          }),
+          400: fieldErrors,
+        },
+      },
+    },
+    async (request) => {
+      const { page, page_size: limit, ordering, ...filter } = request.query
+      const offset = (page - 1) * limit
+      const { videos, count } = await adminVideos.list(filter, { offset, limit, ordering })
+      const pageUrl = (number: number): string => {
+        const url = new URL(request.url, backendOrigin)
+        url.searchParams.set('page', String(number))
+        return url.href
+      }
+      return {
+        count,
+        next: offset + limit < count ? pageUrl(page + 1) : null,
+        previous: page > 1 ? pageUrl(page - 1) : null,
+        results: videos,
+      }
+    },
+  )
+
+  server.get(
+    '/admin/api/videos/:id/',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'One video, with its source and progress',
+        params: withId,
+        response: { 200: adminVideo, 404: detailError },
+      },
+    },
+    async (request) => await adminVideos.get(idOf(request.params.id, 'Not found.')),
+  )
+
+  server.patch(
+    '/admin/api/videos/:id/',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Change title, description or category',
+        params: withId,
+        body: videoChanges,
+        response: { 200: adminVideo, 400: fieldErrors, 404: detailError },
+      },
+    },
+    async (request) => {
+      const id = idOf(request.params.id, 'Not found.')
+      await library.edit(id, request.body)
+      const { userId } = viewerOf(request)
+      await audit.record('video_edited', { userId, address: request.ip, details: { video: id } })
+      return await adminVideos.get(id)
+    },
+  )
+
+  server.delete(
+    '/admin/api/videos/:id/',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Delete a video with everything that belongs to it',
+        params: withId,
+        response: { 204: z.null(), 404: detailError },
+      },
+    },
+    async (request, reply) => {
+      const id = idOf(request.params.id, 'Not found.')
+      await library.remove(id)
+      const { userId } = viewerOf(request)
+      await audit.record('video_deleted', { userId, address: request.ip, details: { video: id } })
+      return reply.code(204).send(null)
+    },
+  )
+
+  server.post(
+    '/admin/api/videos/:id/retry/',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Process the newest source again',
+        params: withId,
+        response: { 200: adminVideo, 404: detailError, 409: detailError },
+      },
+    },
+    async (request) => {
+      const id = idOf(request.params.id, 'Not found.')
+      await library.retry(id)
+      return await adminVideos.get(id)
+    },
+  )
+}
