@@ -1,5 +1,6 @@
 import { hash, verify } from '@node-rs/argon2'
 import { AppError } from '../errors.ts'
+import { newSecret } from '../ports/ids.ts'
 
 /** Argon2id version 1.3 (RFC 9106), parameters of at least OWASP's: 19 MiB, two passes, one lane. */
 export interface Passwords {
@@ -15,13 +16,13 @@ export function createPasswords(settings: {
   argon2MemoryKib: number
 }): Passwords {
   const options = { memoryCost: settings.argon2MemoryKib, timeCost: 2, parallelism: 1 }
-  // Nobody knows a password for it: it is compared with when there is no user.
-  const nobody = hash('nobody', options)
-  nobody.catch(() => {})
+  /** Nobody knows a password for it: it is compared with when there is no user. Made at the first login. */
+  let nobody: Promise<string> | undefined
   return {
     hash: (password) => hash(password, options),
 
     async verify(storedHash, password) {
+      nobody ??= hash(newSecret(), options)
       const isRight = await verify(storedHash ?? (await nobody), password).catch(
         (cause: unknown) => {
           throw new AppError('unavailable', 'The password could not be checked: try again.', {

@@ -40,20 +40,39 @@ async function postgresDialect(
     ? await readFile(settings.rootCertificateFile, 'utf8')
     : undefined
   const tls = settings.requireTls || ca !== undefined
-  return new PostgresDialect({
-    pool: new pg.Pool({
-      connectionString: settings.url,
-      max: 10,
-      connectionTimeoutMillis: 5000,
-      idleTimeoutMillis: 30_000,
-      ...(tls && { ssl: { rejectUnauthorized: ca !== undefined, ...(ca && { ca }) } }),
-    }),
+  const pool = new pg.Pool({
+    connectionString: settings.url,
+    max: 10,
+    connectionTimeoutMillis: 5000,
+    idleTimeoutMillis: 30_000,
+    // A process that is frozen inside a transaction keeps its locks no longer than this.
+    idle_in_transaction_session_timeout: 15_000,
+    ...(tls && { ssl: { rejectUnauthorized: ca !== undefined, ...(ca && { ca }) } }),
   })
+  // A connection that breaks between two queries, in the pool or outside, is the next query's failure and nobody's crash.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => void client.on('error', () => {}))
+  return new PostgresDialect({ pool })
 }
 
-/** One short transaction; on SQLite it holds the write lock from its start. No other I/O belongs inside. */
-export function transact<T>(db: Database, work: (trx: Transacting) => Promise<T>): Promise<T> {
-  return db.transaction().execute(work)
+const ATTEMPTS = 5
+const DEADLOCK = '40P01'
+
+/**
+ * One short transaction; on SQLite it holds the write lock from its start. No other I/O belongs inside: when PostgreSQL
+ * ends it to resolve a deadlock, it is done again from its start.
+ */
+export async function transact<T>(
+  db: Database,
+  work: (trx: Transacting) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await db.transaction().execute(work)
+    } catch (error) {
+      if (codeOf(error) !== DEADLOCK || attempt === ATTEMPTS) throw error
+    }
+  }
 }
 
 const UNIQUE_VIOLATIONS = new Set([
@@ -63,5 +82,9 @@ const UNIQUE_VIOLATIONS = new Set([
 ])
 
 export function isUniqueViolation(error: unknown): boolean {
-  return UNIQUE_VIOLATIONS.has((error as { code?: string } | null)?.code ?? '')
+  return UNIQUE_VIOLATIONS.has(codeOf(error))
+}
+
+function codeOf(error: unknown): string {
+  return (error as { code?: string } | null)?.code ?? ''
 }

@@ -51,35 +51,26 @@ class LocklessQueryCompiler extends SqliteQueryCompiler {
 /** Another process may hold the write lock this long before we report it. */
 const BUSY_TIMEOUT_MS = 5000
 
+/** One connection. Kysely hands it to one query or transaction after the other. */
 class SqliteDriver implements Driver {
-  readonly #file: string
+  readonly #path: string
+  #file: SqliteFile | undefined
   #connection: SqliteConnection | undefined
-  /** Resolves when the one connection is free. */
-  #free: Promise<void> = Promise.resolve()
-  #release: () => void = () => {}
 
-  constructor(file: string) {
-    this.#file = file
+  constructor(path: string) {
+    this.#path = path
   }
 
   init(): Promise<void> {
-    const file = new Sqlite(this.#file, { timeout: BUSY_TIMEOUT_MS })
-    file.pragma('journal_mode = WAL')
-    file.pragma('synchronous = FULL')
-    file.pragma('foreign_keys = ON')
-    file.pragma('cache_size = -16000')
+    const file = openFile(this.#path)
+    this.#file = file
     this.#connection = new SqliteConnection(file)
     return Promise.resolve()
   }
 
-  async acquireConnection(): Promise<DatabaseConnection> {
-    const before = this.#free
-    let release: () => void = () => {}
-    this.#free = new Promise((resolve) => (release = resolve))
-    await before
-    this.#release = release
-    if (!this.#connection) throw new Error('the database is closed')
-    return this.#connection
+  acquireConnection(): Promise<DatabaseConnection> {
+    if (!this.#connection) return Promise.reject(new Error('the database is closed'))
+    return Promise.resolve(this.#connection)
   }
 
   async beginTransaction(connection: DatabaseConnection): Promise<void> {
@@ -91,19 +82,28 @@ class SqliteDriver implements Driver {
   }
 
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('rollback'))
+    // After some errors (a full disk) SQLite has rolled back by itself, and would refuse: that error hides the real one.
+    if (this.#file?.inTransaction) await connection.executeQuery(CompiledQuery.raw('rollback'))
   }
 
   releaseConnection(): Promise<void> {
-    this.#release()
     return Promise.resolve()
   }
 
   destroy(): Promise<void> {
-    this.#connection?.close()
+    this.#file?.close()
     this.#connection = undefined
     return Promise.resolve()
   }
+}
+
+function openFile(path: string): SqliteFile {
+  const file = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS })
+  file.pragma('journal_mode = WAL')
+  file.pragma('synchronous = FULL')
+  file.pragma('foreign_keys = ON')
+  file.pragma('cache_size = -16000')
+  return file
 }
 
 type Decoder = (value: unknown) => unknown
@@ -144,10 +144,6 @@ class SqliteConnection implements DatabaseConnection {
   // eslint-disable-next-line require-yield
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new Error('streaming is not used on SQLite: ask for pages')
-  }
-
-  close(): void {
-    this.#file.close()
   }
 
   #prepare(sql: string): Prepared {

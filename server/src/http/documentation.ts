@@ -1,8 +1,14 @@
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import fastifyStatic from '@fastify/static'
 import swagger from '@fastify/swagger'
-import reference from '@scalar/fastify-api-reference'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
+import { render } from '../templates/templates.ts'
 import { VERSION } from '../version.ts'
 import type { Server } from './server.ts'
+
+/** Swagger UI as that package carries it; its plugin would keep a page of its own, with inline scripts. */
+const VIEWER_DIR = join(dirname(fileURLToPath(import.meta.resolve('@fastify/swagger-ui'))), 'static')
 
 /** OpenAPI 3.1 of every route at `/openapi.json`. Register it before the routes. */
 export async function describeRoutes(server: Server, cookieName: string): Promise<void> {
@@ -39,31 +45,32 @@ export async function describeRoutes(server: Server, cookieName: string): Promis
   })
 }
 
-/** Readable documentation at `/docs/`, from this server alone: no fonts or scripts from elsewhere. */
+/** Readable documentation at `/docs/`, from this server alone; its files are read when they are asked for. */
 export async function documentationRoutes(server: Server): Promise<void> {
-  server.get(
-    '/openapi.json',
-    { config: { access: 'public' }, schema: { hide: true } },
-    (_request, reply) => reply.send(server.swagger()),
+  const page = { config: { access: 'public' }, schema: { hide: true } } as const
+  server.get('/openapi.json', page, (_request, reply) => reply.send(server.swagger()))
+  server.get('/docs/', page, (_request, reply) =>
+    reply
+      .header('content-security-policy', DOCS_CSP)
+      .type('text/html; charset=utf-8')
+      .send(render('pages/docs', {})),
   )
-  await server.register(async (docs) => {
-    docs.addHook('onSend', async (_request, reply) => {
-      reply.header('content-security-policy', DOCS_CSP)
-    })
-    await docs.register(reference, {
-      routePrefix: '/docs',
-      configuration: { url: '/openapi.json', withDefaultFonts: false, telemetry: false },
-    })
+  await server.register(fastifyStatic, {
+    root: VIEWER_DIR,
+    prefix: '/docs/assets/',
+    index: false,
+    decorateReply: false,
+    schemaHide: true,
+    allowedPath: (path) => /^\/swagger-ui(-bundle\.js|\.css)$/.test(path),
   })
 }
 
-/** The viewer sets its page up with one inline script and styles. */
+/** The viewer sets inline styles, and its pictures are in them. */
 const DOCS_CSP = [
   "default-src 'none'",
-  "script-src 'self' 'unsafe-inline'",
+  "script-src 'self'",
   "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data: blob:",
-  "font-src 'self' data:",
+  "img-src 'self' data:",
   "connect-src 'self'",
   "base-uri 'none'",
   "frame-ancestors 'none'",

@@ -43,7 +43,7 @@ export type Server = FastifyInstance<
   ZodTypeProvider
 >
 
-const PUBLIC_PREFIXES = ['/docs', '/assets/']
+const PUBLIC_PREFIXES = ['/docs/assets/', '/assets/']
 const JSON_LIMIT_BYTES = 64 * 1024
 
 export async function createServer(needs: {

@@ -71,12 +71,12 @@ function normalised(plan: EncodePlan, top: EncodedRung): string[] {
 /** Scales to the largest rung first: tone-mapping costs much more for each pixel. */
 function colored(color: ColorPlan, top: EncodedRung): string[] {
   switch (color.kind) {
-    case 'none':
-      return [scale(top), 'format=yuv420p']
-    case 'bt601':
-      return [scale(top), 'format=yuv420p', 'colormatrix=bt601:bt709']
-    case 'full_range':
-      return [`${scale(top)}:in_range=pc:out_range=tv`, 'format=yuv420p']
+    case 'sdr':
+      return [
+        `${scale(top)}${color.fromFullRange ? ':in_range=pc:out_range=tv' : ''}`,
+        'format=yuv420p',
+        ...(color.fromBt601 ? ['colormatrix=bt601:bt709'] : []),
+      ]
     case 'wide_gamut':
       return [
         scale(top),
@@ -101,10 +101,11 @@ function scale({ width, height }: { width: number; height: number }): string {
   return `scale=${width}:${height}:flags=bicubic`
 }
 
-/** Told, as zscale refuses untagged frames. Everything here comes from BT.2020 in limited range. */
-function zscaleInput({ transfer }: { transfer: string }): string {
-  const known = ['smpte2084', 'arib-std-b67', 'bt2020-10', 'bt2020-12'].includes(transfer)
-  return `rin=tv:pin=bt2020:min=bt2020nc:tin=${known ? transfer : 'bt709'}`
+/** Told, as zscale refuses untagged frames. */
+function zscaleInput(color: { transfer: string; fromFullRange: boolean }): string {
+  const known = ['smpte2084', 'arib-std-b67', 'bt2020-10', 'bt2020-12'].includes(color.transfer)
+  const range = color.fromFullRange ? 'pc' : 'tv'
+  return `rin=${range}:pin=bt2020:min=bt2020nc:tin=${known ? color.transfer : 'bt709'}`
 }
 
 /**

@@ -68,8 +68,7 @@ export function run(run: Run): Promise<Finished> {
     })
     child.once('error', (error) => {
       watch.end()
-      const sentence = 'A media tool could not be started. Try again when it has been installed.'
-      reject(new MediaFailure('tool_missing', sentence, error.message))
+      reject(toolMissing(error.message))
     })
     // A grandchild may still hold our pipes: the group goes first, then 'close' can come.
     child.once('exit', () => kill(child, 'SIGKILL'))
@@ -80,6 +79,8 @@ export function run(run: Run): Promise<Finished> {
       else if (/No space left on device|Disk quota exceeded/.test(tail)) reject(diskFull(tail))
       else if (/Cannot allocate memory/.test(tail)) reject(outOfMemory(tail))
       else if (code === null) reject(crashed(signalName, tail))
+      else if (code === 126 || code === 127)
+        reject(toolMissing(tail)) // by our wrappers
       else resolve({ exitCode: code, stdout, stderr: tail })
     })
   })
@@ -238,6 +239,11 @@ class Tail {
   text(): string {
     return this.#kept.toString('utf8')
   }
+}
+
+function toolMissing(detail: string): MediaFailure {
+  const sentence = 'A media tool could not be started. Try again when it has been installed.'
+  return new MediaFailure('tool_missing', sentence, detail)
 }
 
 function timedOut(limitMs: number): MediaFailure {

@@ -134,17 +134,20 @@ async function codecString(path: string, name: string): Promise<string> {
   return `avc1.${head.toString('hex', box + 5, box + 8)}`
 }
 
-/** All first and last pictures by one process. What fails to decode is told on stderr. */
+/**
+ * All first and last pictures by one process. What fails to decode is told on stderr. `-t`, not
+ * `-frames`: with several inputs, ffmpeg 5.1 reads on to the end after the last frame wanted.
+ */
 async function verifyEnds(expected: Expected, files: VerifiedFile[]): Promise<void> {
   const shortest = Math.min(...files.map(({ durationMs }) => durationMs)) / SECOND
   const inputs = expected.rungs.flatMap(({ file }) => [
-    ...[...HARDENED_INPUT, '-i', `file:${file}`],
-    ...[...HARDENED_INPUT, '-ss', String(Math.max(0, shortest - 1)), '-i', `file:${file}`],
+    ...[...HARDENED_INPUT, '-threads', '1', '-t', '0.1', '-i', `file:${file}`],
+    ...[...HARDENED_INPUT, '-threads', '1', '-ss', String(Math.max(0, shortest - 1))],
+    ...['-i', `file:${file}`],
   ])
-  const outputs = expected.rungs.flatMap((_, index) => [
-    ...['-map', `${2 * index}:v`, '-frames:v', '1', '-f', 'null', '-'],
-    ...['-map', `${2 * index + 1}:v`, '-f', 'null', '-'],
-  ])
+  const outputs = inputs
+    .filter((argument) => argument === '-i')
+    .flatMap((_, index) => ['-map', `${index}:v`, '-f', 'null', '-'])
   const { exitCode, stderr } = await run({
     bin: expected.tools.ffmpegBin,
     args: ['-hide_banner', '-v', 'error', '-nostdin', ...inputs, ...outputs],

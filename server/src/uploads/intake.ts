@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
 import type { VideoFields } from '@videoflix/contract'
 import type { Audit } from '../audit/audit.ts'
-import { invalid } from '../errors.ts'
+import { AppError, invalid } from '../errors.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
-import type { Library } from '../videos/library.ts'
+import type { Library, StoredOriginal } from '../videos/library.ts'
 import { sha256Of, type Staging } from './staging.ts'
 
 /** A whole file in staging, and what its sender said about it. */
@@ -12,7 +12,7 @@ export interface FinishedUpload {
   fileName: string
   /** What it is to become: a new video, or the next source of one. */
   purpose: { fields: VideoFields } | { replaces: number }
-  /** Hexadecimal; compared with the bytes. */
+  /** From `readSha256`; compared with the bytes. */
   expectedSha256: string | null
 }
 
@@ -24,7 +24,7 @@ export interface Sender {
 /**
  * Turns a whole upload into a video and its task. May be repeated, and be cut off anywhere: the bytes are stored under
  * the upload's own key first, the rows that make them a video are one transaction, and staging is emptied last.
- * Throws `invalid` for an empty file, a wrong checksum or a taken title.
+ * Throws `invalid` for an empty file, a wrong checksum or a taken title, `not_found` when there is no video to replace.
  */
 export type Intake = (upload: FinishedUpload, sender: Sender) => Promise<number>
 
@@ -40,28 +40,46 @@ export function createIntake(needs: {
     const known = await library.findByUpload(uploadId)
     if (known !== null) return known
 
+    try {
+      const original = await storeOriginal(upload)
+      const videoId =
+        'fields' in purpose
+          ? await library.add(original, purpose.fields)
+          : await library.replaceSource(original, purpose.replaces)
+      await staging.remove(uploadId)
+      const event = 'fields' in purpose ? 'video_uploaded' : 'video_replaced'
+      const details = { video: videoId, size: original.sizeBytes }
+      await audit.record(event, { ...sender, details })
+      return videoId
+    } catch (error) {
+      // Somebody else may have finished the same upload meanwhile, and taken the file out of staging.
+      const winner = await library.findByUpload(uploadId)
+      if (winner !== null) return winner
+      if (error instanceof AppError && isFinal(error)) await originals.delete(uploadId)
+      throw error
+    }
+  }
+
+  async function storeOriginal(upload: FinishedUpload): Promise<StoredOriginal> {
+    const { uploadId, fileName } = upload
     const path = staging.pathOf(uploadId)
     const { size: sizeBytes } = await stat(path)
     if (sizeBytes === 0) throw emptyFile()
     const sha256 = await checkedSha256(path, upload.expectedSha256)
     await originals.putFile(uploadId, path)
-    const original = { uploadId, objectKey: uploadId, fileName: upload.fileName, sizeBytes, sha256 }
-    const videoId =
-      'fields' in purpose
-        ? await library.add(original, purpose.fields)
-        : await library.replaceSource(original, purpose.replaces)
-    await staging.remove(uploadId)
-
-    const event = 'fields' in purpose ? 'video_uploaded' : 'video_replaced'
-    await audit.record(event, { ...sender, details: { video: videoId, size: sizeBytes } })
-    return videoId
+    return { uploadId, objectKey: uploadId, fileName, sizeBytes, sha256 }
   }
+}
+
+/** Whether the same upload can never become a video. */
+export function isFinal({ code }: AppError): boolean {
+  return code === 'invalid' || code === 'not_found'
 }
 
 async function checkedSha256(path: string, expected: string | null): Promise<string | null> {
   if (expected === null) return null
   const actual = await sha256Of(path)
-  if (actual === expected.toLowerCase()) return actual
+  if (actual === expected) return actual
   throw invalid({
     sha256: [`The file that arrived has another SHA-256 (${actual}): send it again.`],
   })

@@ -1,10 +1,9 @@
-import { createReadStream } from 'node:fs'
 import { createHash } from 'node:crypto'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Readable } from 'node:stream'
-import { createWriteStream } from 'node:fs'
 import type { Settings } from '../config/settings.ts'
 import { AppError } from '../errors.ts'
 

@@ -34,21 +34,27 @@ export async function readVideoFields(
 /** `holiday_2024.final.mp4` → `holiday 2024 final` */
 export function titleOf(fileName: string): string {
   const stem = basename(fileName, extname(fileName))
-  const words = stem
-    .replaceAll(/[._\s\0]+/g, ' ')
-    .trim()
-    .slice(0, 240)
-  return words.isWellFormed() && words !== '' ? words : 'Untitled'
+  const words = first(240, stem.toWellFormed().replaceAll(/[._\s\p{Cc}]+/gu, ' ').trim())
+  return words === '' ? 'Untitled' : words
 }
 
 /** A client's file name is only ever shown: no folders, no controls, not endless. */
 export function shownFileName(fileName: string | undefined): string {
   const name = (fileName ?? '').split(/[\\/]/).at(-1) ?? ''
-  const clean = name
-    .toWellFormed()
-    .replaceAll(/\p{Cc}/gu, '')
-    .slice(0, 255)
+  const clean = first(255, name.toWellFormed().replaceAll(/\p{Cc}/gu, ''))
   return clean === '' ? 'unnamed' : clean
+}
+
+/** Counted in code points: half of a pair is no text. */
+function first(count: number, text: string): string {
+  return [...text].slice(0, count).join('')
+}
+
+/** The checksum that a client promises, in lower case. Throws `invalid` before a byte is sent in vain. */
+export function readSha256(given: string | null | undefined): string | null {
+  if (given === undefined || given === null || given === '') return null
+  if (/^[0-9a-f]{64}$/i.test(given)) return given.toLowerCase()
+  throw invalid({ sha256: ['Write the SHA-256 of the file as 64 hexadecimal digits.'] })
 }
 
 export function missingFile(): Error {

@@ -1,0 +1,98 @@
+/** Requests to this server with the session's cookies. */
+
+export class ApiError extends Error {
+  name = 'ApiError'
+
+  /** `body`: the reply's JSON, `{detail}` or `{field: [messages]}`; null if it has none. */
+  constructor(status, body) {
+    const { detail, error, message, ...fields } = body ?? {}
+    const told = detail ?? error ?? message ?? Object.values(fields).flat().join(' ')
+    super(told || fallback(status))
+    this.status = status
+    this.fields = told && told === (detail ?? error ?? message) ? {} : fields
+  }
+}
+
+function fallback(status) {
+  return status === 0
+    ? 'The server cannot be reached. Please check your connection.'
+    : `The server replied with an error (${status}).`
+}
+
+/** Fires `lost` when the session has ended and could not be renewed. */
+export const session = new EventTarget()
+
+let renewing = null
+/** Once for all who ask at the same time. Says whether there is a session again. */
+function renew() {
+  renewing ??= sendJson('/users/refresh/', { method: 'POST' })
+    .then(async (reply) => {
+      if (reply.status === 401) return false
+      if (!reply.ok) throw await errorOf(reply)
+      return true
+    })
+    .finally(() => {
+      renewing = null
+    })
+  return renewing
+}
+
+/** Does `send`; on 401 renews the session and does it once more. */
+export async function withSession(send) {
+  const reply = await send()
+  if (reply.status !== 401) return reply
+  if (await renew()) {
+    const second = await send()
+    if (second.status !== 401) return second
+  }
+  session.dispatchEvent(new Event('lost'))
+  throw new ApiError(401, { detail: 'Your session has ended. Please sign in again.' })
+}
+
+async function sendJson(path, { method = 'GET', json, signal } = {}) {
+  try {
+    return await fetch(path, {
+      method,
+      signal,
+      ...(json && {
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(json),
+      }),
+    })
+  } catch (error) {
+    if (error.name === 'AbortError') throw error
+    throw new ApiError(0, null)
+  }
+}
+
+async function errorOf(reply) {
+  return new ApiError(reply.status, await reply.json().catch(() => null))
+}
+
+async function resultOf(reply) {
+  if (!reply.ok) throw await errorOf(reply)
+  return reply.status === 204 ? null : await reply.json()
+}
+
+/** The reply's JSON. Throws ApiError. */
+const request = async (path, options) =>
+  await resultOf(await withSession(() => sendJson(path, options)))
+
+export const signIn = async (json) =>
+  await resultOf(await sendJson('/users/login/', { method: 'POST', json }))
+export const signOut = async () =>
+  await resultOf(await sendJson('/users/logout/', { method: 'POST' }))
+
+const VIDEOS = '/admin/api/videos/'
+export const listVideos = (query, signal) =>
+  request(`${VIDEOS}?${new URLSearchParams(query)}`, { signal })
+export const getVideo = (id) => request(`${VIDEOS}${id}/`)
+export const editVideo = (id, json) => request(`${VIDEOS}${id}/`, { method: 'PATCH', json })
+export const deleteVideo = (id) => request(`${VIDEOS}${id}/`, { method: 'DELETE' })
+export const retryVideo = (id) => request(`${VIDEOS}${id}/retry/`, { method: 'POST' })
+
+/** Signed URLs name the server as viewers reach it; this page may be open under another name. */
+export function localUrl(url) {
+  const { pathname, search } = new URL(url)
+  return pathname + search
+}

@@ -1,0 +1,93 @@
+/** What is asked or shown in front of the page. */
+import { deleteVideo, editVideo, getVideo, localUrl } from './admin-api.js'
+import { action, clearErrors, find, notify, setText, showError, whileBusy } from './admin-dom.js'
+import { replaceFile } from './admin-upload.js'
+
+const player = find('#player')
+const editor = find('#editor')
+const remover = find('#remover')
+const replacement = find('#replacement')
+
+for (const dialog of [player, editor, remover]) {
+  action(dialog, 'close').addEventListener('click', () => dialog.close())
+}
+
+function open(dialog) {
+  clearErrors(dialog)
+  dialog.showModal()
+}
+
+/** Does the work of a dialog's button, then closes it; what goes wrong is shown in it. */
+async function finish(dialog, button, work) {
+  await whileBusy(button, async () => {
+    try {
+      await work()
+      dialog.close()
+    } catch (error) {
+      showError(dialog, error)
+    }
+  })
+}
+
+export async function play({ id }) {
+  // Asked anew, because signed URLs do not last.
+  const video = await getVideo(id)
+  setText(find('#player-heading'), video.title)
+  const screen = find('video', player)
+  if (video.image_file) screen.poster = localUrl(video.image_file)
+  screen.src = localUrl(video.video_file)
+  open(player)
+  await screen.play().catch(() => undefined) // Then it waits for a click on its own button.
+}
+
+player.addEventListener('close', () => {
+  const screen = find('video', player)
+  screen.pause()
+  screen.removeAttribute('src')
+  screen.removeAttribute('poster')
+  screen.load()
+})
+find('video', player).addEventListener('error', (event) => {
+  if (!event.target.hasAttribute('src')) return
+  showError(player, { name: 'ApiError', message: 'The film could not be played.' })
+})
+
+export function edit(video, onDone) {
+  const form = find('form', editor)
+  for (const name of ['title', 'category', 'description']) form.elements[name].value = video[name]
+  form.onsubmit = (event) => {
+    event.preventDefault()
+    void finish(editor, event.submitter ?? find('button', form), async () => {
+      await editVideo(video.id, Object.fromEntries(new FormData(form)))
+      notify('Saved.')
+      await onDone()
+    })
+  }
+  open(editor)
+}
+
+export function askToDelete(video, onDone) {
+  const button = action(remover, 'delete')
+  setText(
+    find('#remover-text'),
+    `“${video.title}” goes with its files, and out of everybody’s favourites. This cannot be undone.`,
+  )
+  button.onclick = () =>
+    finish(remover, button, async () => {
+      await deleteVideo(video.id).catch((error) => {
+        if (error.status !== 404) throw error // Somebody else was faster.
+      })
+      notify(`“${video.title}” is deleted.`)
+      await onDone()
+    })
+  open(remover)
+}
+
+export function chooseReplacement(video, onDone) {
+  replacement.value = ''
+  replacement.onchange = () => {
+    const [file] = replacement.files
+    if (file) replaceFile(video, file, onDone)
+  }
+  replacement.click()
+}

@@ -1,0 +1,9 @@
+/** Shows the description of the API, which the server makes from its routes. */
+window.SwaggerUIBundle({
+  url: '/openapi.json',
+  dom_id: '#docs',
+  deepLinking: true,
+  docExpansion: 'list',
+  defaultModelsExpandDepth: 0,
+  withCredentials: true,
+})
