@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -246,6 +246,24 @@ const BAD = {
     remux(await badFilm('gap bomb'), 'mkv', ['-live', '1', '-f', 'matroska']),
   'playlist named mp4': async (): Promise<string> =>
     bytes('mp4', Buffer.from('#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n')),
+  /** Scripts that make ffmpeg read another file; the NUL keeps them from being plain text. */
+  'concat script': async (): Promise<string> =>
+    bytes(
+      'mp4',
+      Buffer.from(`ffconcat version 1.0\n#\0\nfile ${basename(await film('h264 mp4'))}\n`),
+    ),
+  'playlist of another file': async (): Promise<string> => {
+    const other = basename(await film('h264 ts'))
+    const lines = [
+      '#EXTM3U',
+      '#EXT-X-TARGETDURATION:2',
+      '#\0',
+      '#EXTINF:2,',
+      other,
+      '#EXT-X-ENDLIST',
+    ]
+    return bytes('mp4', Buffer.from(`${lines.join('\n')}\n`))
+  },
   'raw video': async (): Promise<string> =>
     make(wish({ video: 'rawvideo -pix_fmt yuv420p', audio: null, extension: 'avi', seconds: 0.2 })),
   'unknown format': async (): Promise<string> =>

@@ -46,18 +46,23 @@ const bare = await startBare(barePort)
 try {
   const rows = []
   for (const encoding of ['gzip', 'identity']) {
-    const ours: number[] = []
-    const limit: number[] = []
+    const ours: Load[] = []
+    const limit: Load[] = []
     for (let round = 0; round < ROUNDS; round += 1) {
-      ours.push(await load(server.url, encoding))
-      limit.push(await load(`http://127.0.0.1:${barePort}`, encoding))
+      ours.push(await load(server.url, server.pid, encoding))
+      limit.push(await load(`http://127.0.0.1:${barePort}`, bare.pid ?? 0, encoding))
     }
+    const ratio = (of: (load: Load) => number) =>
+      Number(median(ours.map((load, at) => of(load) / of(limit[at] ?? load))).toFixed(2))
     rows.push({
       'accept-encoding': encoding,
-      'bytes': encoding === 'gzip' ? gzipped.length : plain.length,
-      'ours, requests/s': Math.round(median(ours)),
-      'bare, requests/s': Math.round(median(limit)),
-      'ratio': Number(median(ours.map((rate, at) => rate / (limit[at] ?? 1))).toFixed(2)),
+      bytes: encoding === 'gzip' ? gzipped.length : plain.length,
+      'ours, requests/s': Math.round(median(ours.map((load) => load.perSecond))),
+      'bare, requests/s': Math.round(median(limit.map((load) => load.perSecond))),
+      'ratio of requests/s': ratio((load) => load.perSecond),
+      'ours, CPU µs': Math.round(median(ours.map((load) => load.cpuUs))),
+      'bare, CPU µs': Math.round(median(limit.map((load) => load.cpuUs))),
+      'ratio of 1/CPU': Number((1 / ratio((load) => load.cpuUs)).toFixed(2)),
     })
   }
   console.table(rows)
@@ -68,15 +73,30 @@ try {
   bare.kill()
 }
 
-async function load(origin: string, encoding: string): Promise<number> {
+interface Load {
+  perSecond: number
+  /** Of the server's process, for one request. The loader shares the machine; this does not see it. */
+  cpuUs: number
+}
+
+async function load(origin: string, pid: number, encoding: string): Promise<Load> {
+  const before = await cpuSeconds(pid)
   const result = await autocannon({
     url: `${origin}/content/`,
     connections: CONNECTIONS,
     duration: SECONDS,
-    headers: { 'cookie': cookies, 'accept-encoding': encoding },
+    headers: { cookie: cookies, 'accept-encoding': encoding },
   })
   if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} bad replies`)
-  return result.requests.average
+  const cpuUs = (((await cpuSeconds(pid)) - before) / result.requests.total) * 1e6
+  return { perSecond: result.requests.average, cpuUs }
+}
+
+/** proc(5): fields 14 and 15 of `stat`, in ticks of 10 ms. */
+async function cpuSeconds(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8')
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
 async function seed(file: string): Promise<void> {
@@ -153,7 +173,7 @@ async function rawGzip(): Promise<Buffer> {
   return await new Promise((resolve, reject) => {
     const asked = request(
       `${server.url}/content/`,
-      { headers: { 'cookie': cookies, 'accept-encoding': 'gzip' } },
+      { headers: { cookie: cookies, 'accept-encoding': 'gzip' } },
       (answer) => {
         const chunks: Buffer[] = []
         answer.on('data', (chunk: Buffer) => chunks.push(chunk))

@@ -101,6 +101,8 @@ describe.concurrent('every file that is not a film is refused with its reason', 
     'gap bomb': ['too_long'],
     'gap bomb without duration': ['too_long'],
     'playlist named mp4': ['not_a_video'],
+    'concat script': ['unsupported_format'],
+    'playlist of another file': ['unsupported_format'],
     'raw video': ['unsupported_codec'],
     'unknown format': ['unsupported_format'],
     'too small': ['too_small_picture'],
@@ -118,6 +120,15 @@ describe.concurrent('every file that is not a film is refused with its reason', 
     expect(sentence).toMatch(/^[A-Z].*\.$/)
     expect(sentence).not.toMatch(/ffmpeg|\.cache|\//)
     expect(performance.now() - startedAt).toBeLessThan(10_000)
+  })
+
+  test('without our whitelists ffprobe would have followed the script', async () => {
+    const codecs = await ffprobe(
+      await badFilm('concat script'),
+      '-show_entries',
+      'stream=codec_name',
+    )
+    expect(codecs).toEqual(['h264', 'aac'])
   })
 
   test('a truncated film tells how much of it could be read', async () => {

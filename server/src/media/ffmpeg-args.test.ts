@@ -13,6 +13,8 @@ function planned(info: MediaInfo, rungs?: number[]): EncodePlan {
 
 const FORCED_EVERY_4_S = 'expr:isnan(prev_forced_t)+gte(t-prev_forced_t,3.999)'
 
+const LASTING = 'setts=pts=PTS:dts=DTS:duration=if(gt(DURATION\\,0)\\,DURATION\\,1920)'
+
 test('the whole command line of a small film with sound', () => {
   const info = aSource({ codedWidth: 640, codedHeight: 360, displayWidth: 640, displayHeight: 360 })
   expect(encodeArgs(planned(info), '/originals/7')).toEqual([
@@ -25,7 +27,7 @@ test('the whole command line of a small film with sound', () => {
       '[0:0]select=isnan(prev_selected_t)+gte(t-prev_selected_t\\,0.015),setpts=if(eq(N\\,0)\\,0\\,PTS),scale=640:360:flags=bicubic,format=yuv420p,colormatrix=bt601:bt709,setsar=1,setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,split=3[v0][s0][p]',
       '[s0]scale=214:120:flags=bicubic,setsar=1[v1]',
       '[p]select=isnan(prev_selected_t)+gte(t\\,6)*gte(t-prev_selected_t\\,4),scale=in_color_matrix=bt709:out_color_matrix=bt601:in_range=tv:out_range=pc,format=yuvj420p[poster]',
-      '[0:1]aresample=48000:async=1:first_pts=0:ocl=stereo:rematrix_maxval=1,aformat=sample_fmts=fltp:channel_layouts=stereo[a]',
+      '[0:1]aresample=48000:async=1:first_pts=0:rematrix_maxval=1,aformat=sample_fmts=fltp:channel_layouts=stereo[a]',
     ].join(';'),
     ...['-map', '[v0]', '-map_metadata', '-1', '-map_chapters', '-1', '-fflags', '+bitexact'],
     ...['-fps_mode', 'vfr', '-enc_time_base', '1:48000', '-video_track_timescale', '48000'],
@@ -34,7 +36,7 @@ test('the whole command line of a small film with sound', () => {
     ...['-bufsize', '2400000', '-threads', '2', '-force_key_frames', FORCED_EVERY_4_S],
     ...['-forced-idr', '1', '-sc_threshold', '0', '-g', '600', '-color_range', 'tv'],
     ...['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709'],
-    ...['-f', 'mp4', '360p.video.mp4'],
+    ...['-bsf:v', LASTING, '-f', 'mp4', '360p.video.mp4'],
     ...['-map', '[v1]', '-map_metadata', '-1', '-map_chapters', '-1', '-fflags', '+bitexact'],
     ...['-fps_mode', 'vfr', '-enc_time_base', '1:48000', '-video_track_timescale', '48000'],
     ...['-c:v', 'libx264', '-preset', 'medium', '-profile:v', 'high', '-pix_fmt', 'yuv420p'],
@@ -42,7 +44,7 @@ test('the whole command line of a small film with sound', () => {
     ...['-bufsize', '600000', '-threads', '2', '-force_key_frames', FORCED_EVERY_4_S],
     ...['-forced-idr', '1', '-sc_threshold', '0', '-g', '600', '-color_range', 'tv'],
     ...['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709'],
-    ...['-f', 'mp4', '120p.video.mp4'],
+    ...['-bsf:v', LASTING, '-f', 'mp4', '120p.video.mp4'],
     ...['-map', '[a]', '-map_metadata', '-1', '-map_chapters', '-1', '-fflags', '+bitexact'],
     ...['-c:a', 'aac', '-b:a', '128000', '-f', 'mp4', 'audio.mp4'],
     ...['-map', '[poster]', '-map_metadata', '-1', '-map_chapters', '-1'],

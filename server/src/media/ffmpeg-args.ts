@@ -15,7 +15,7 @@ export function encodeArgs(plan: EncodePlan, sourcePath: string): string[] {
     ...['-threads', String(plan.decoderThreads), '-t', String(plan.maxSeconds)],
     ...['-i', `file:${sourcePath}`],
     ...['-filter_complex', filterGraph(plan)],
-    ...plan.rungs.flatMap((rung, index) => rungOutput(rung, index, plan.timescale)),
+    ...plan.rungs.flatMap((rung, index) => rungOutput(rung, index, plan)),
     ...(plan.audio === null ? [] : audioOutput(plan.audio)),
     ...posterOutput(plan.poster),
   ]
@@ -113,7 +113,8 @@ function zscaleInput(color: { transfer: string; fromFullRange: boolean }): strin
  * the same timestamps. Not `n_forced*4`, which after a gap makes every frame a keyframe until it
  * has caught up. A millisecond less than 4 s absorbs rounding.
  */
-function rungOutput(rung: EncodedRung, index: number, timescale: number): string[] {
+function rungOutput(rung: EncodedRung, index: number, plan: EncodePlan): string[] {
+  const { timescale, frameTicks } = plan
   return [
     ...['-map', `[v${index}]`, ...ANONYMOUS, '-fps_mode', 'vfr'],
     ...['-enc_time_base', `1:${timescale}`, '-video_track_timescale', String(timescale)],
@@ -130,14 +131,22 @@ function rungOutput(rung: EncodedRung, index: number, timescale: number): string
     ...['-force_key_frames', 'expr:isnan(prev_forced_t)+gte(t-prev_forced_t,3.999)'],
     ...['-forced-idr', '1', '-sc_threshold', '0', '-g', '600'],
     ...['-color_range', 'tv', '-colorspace', 'bt709', '-color_primaries', 'bt709'],
-    ...['-color_trc', 'bt709', '-f', 'mp4', rung.file],
+    ...['-color_trc', 'bt709', '-bsf:v', lasting(frameTicks), '-f', 'mp4', rung.file],
   ]
 }
 
-/** Gaps become silence, so that sound stays with its picture wherever a player seeks to. */
+/** ffmpeg 7 gives the last frame no duration: a film of one frame would last no time at all. */
+function lasting(frameTicks: number): string {
+  return `setts=pts=PTS:dts=DTS:duration=if(gt(DURATION\\,0)\\,DURATION\\,${frameTicks})`
+}
+
+/**
+ * Gaps become silence, so that sound stays with its picture wherever a player seeks to. The layout
+ * asked for by `aformat` is made by `aresample`, whose own option changed its name in ffmpeg 7.
+ */
 function audioFilters({ sampleRateHz }: AudioPlan): string {
   return [
-    `aresample=${sampleRateHz}:async=1:first_pts=0:ocl=stereo:rematrix_maxval=1`,
+    `aresample=${sampleRateHz}:async=1:first_pts=0:rematrix_maxval=1`,
     'aformat=sample_fmts=fltp:channel_layouts=stereo',
   ].join(',')
 }

@@ -48,7 +48,7 @@ const STDOUT_KEPT = 4 * 1024 * 1024
  * stdin, low priority, limits, and a process group of its own that is gone when this settles.
  *
  * Resolves with any exit code (they lie both ways; look at the output). Throws the signal's reason
- * when aborted, and MediaFailure `timed_out`, `stalled`, `encoder_crashed` (ended by a signal that
+ * (an Error) when aborted, and MediaFailure `timed_out`, `stalled`, `encoder_crashed` (ended by a signal that
  * is not ours), `disk_full`, `out_of_memory`, `tool_missing`.
  */
 export function run(run: Run): Promise<Finished> {
@@ -152,7 +152,7 @@ function kill(child: Child, signalName: NodeJS.Signals): void {
 
 /** Ends a child that is aborted, too slow or stuck, and remembers why. */
 class Watch {
-  cause: unknown
+  cause: Error | undefined
   readonly #run: Run
   readonly #child: Child
   readonly #wall: NodeJS.Timeout
@@ -176,7 +176,7 @@ class Watch {
 
   stop(cause: unknown): void {
     if (this.cause !== undefined) return
-    this.cause = cause
+    this.cause = cause instanceof Error ? cause : new Error('aborted', { cause })
     kill(this.#child, 'SIGTERM')
     this.#grace = setTimeout(() => kill(this.#child, 'SIGKILL'), GRACE_MS)
   }

@@ -44,6 +44,8 @@ export interface EncodePlan {
   color: ColorPlan
   /** Ticks a second of the encoder's and the file's clock. */
   timescale: number
+  /** How long a frame lasts, where nothing says. */
+  frameTicks: number
   /** The largest first: each is scaled from the one before. */
   rungs: EncodedRung[]
   audio: AudioPlan | null
@@ -74,6 +76,7 @@ export function plan(info: MediaInfo, rungs: Rung[], machine: Machine): EncodePl
     deinterlace: info.video.isInterlaced,
     color: colorPlan(info.video, machine.canToneMap),
     timescale: timescale(info.video.frameRate),
+    frameTicks: frameTicks(info.video.frameRate),
     rungs: descending.map((rung) => encodedRung(rung, machine.threads)),
     audio:
       info.audio === null
@@ -124,7 +127,7 @@ function encodedRung(rung: Rung, threads: number): EncodedRung {
     x264Params,
     maxrateBps,
     bufsizeBits: 2 * maxrateBps,
-    threads,
+    threads: Math.max(1, Math.min(threads, Math.ceil(side / 90))),
     file: `${rung.name}.video.mp4`,
   }
 }
@@ -170,6 +173,11 @@ function timescale(frameRate: number): number {
     if (Math.abs(frameRate - ntsc / 1001) < 0.005) return ntsc
   }
   return 48_000
+}
+
+function frameTicks(frameRate: number): number {
+  const told = frameRate >= 1 && frameRate <= 60 ? frameRate : 25
+  return Math.round(timescale(frameRate) / told)
 }
 
 function posterPlan(info: MediaInfo, descending: Rung[]): PosterPlan {

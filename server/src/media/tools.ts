@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { run } from './ffmpeg.ts'
 
 /** Where the two programs are: a name to be found on PATH, or an absolute path. */
 export interface MediaTools {
@@ -72,17 +72,13 @@ function missing(kind: string, list: string | null, names: string[]): ToolProble
 }
 
 /** Null when it cannot be started, fails, or says nothing for five seconds. */
-function listing(bin: string, option: string): Promise<string | null> {
-  return new Promise((resolve) => {
-    const child = spawn(bin, ['-hide_banner', option], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: 5_000,
-      killSignal: 'SIGKILL',
-      env: { PATH: process.env['PATH'] ?? '', LANG: 'C' },
-    })
-    const chunks: Buffer[] = []
-    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
-    child.on('error', () => resolve(null))
-    child.on('close', (code) => resolve(code === 0 ? Buffer.concat(chunks).toString() : null))
-  })
+async function listing(bin: string, option: string): Promise<string | null> {
+  const { signal } = new AbortController()
+  try {
+    const args = ['-hide_banner', option]
+    const { exitCode, stdout } = await run({ bin, args, signal, limitMs: 5_000 })
+    return exitCode === 0 ? stdout : null
+  } catch {
+    return null
+  }
 }

@@ -10,6 +10,7 @@ import { packageRung } from './package.ts'
 import { plan, type EncodePlan } from './plan.ts'
 import { keepBestPoster, POSTER_FILE } from './poster.ts'
 import { probe, tooManyPixels } from './probe.ts'
+import { reachMs } from './reach.ts'
 import { StepProgress, type TranscodeProgress } from './step-progress.ts'
 import { inspectTools, type MediaTools } from './tools.ts'
 import { refuseTruncated, verify } from './verify.ts'
@@ -101,7 +102,7 @@ async function encode(
   info: MediaInfo,
   progress: StepProgress,
 ): Promise<number> {
-  let encodedMs = 0
+  let reportedMs = 0
   const { exitCode, stderr } = await run({
     bin: job.tools.ffmpegBin,
     args: encodeArgs(planned, job.sourcePath),
@@ -110,14 +111,22 @@ async function encode(
     limitMs: 15 * MINUTE + 30 * info.durationMs,
     stallMs: STALL_MS,
     onProgress: ({ outTimeMs, speed }) => {
-      encodedMs = Math.max(encodedMs, outTimeMs)
-      refuseRunaway(info.durationMs, encodedMs)
-      progress.encoded(encodedMs, info.durationMs, speed)
+      reportedMs = Math.max(reportedMs, outTimeMs)
+      refuseRunaway(info.durationMs, reportedMs)
+      progress.encoded(reportedMs, info.durationMs, speed)
     },
   })
-  if (exitCode !== 0 || encodedMs === 0) throw undecodable(stderr)
-  refuseTruncated(info.durationMs, encodedMs)
-  return encodedMs
+  if (exitCode !== 0) throw undecodable(stderr)
+  const decodedMs = await reachMs(job.tools, job.workDir, encodedFiles(planned), job.signal)
+  if (decodedMs === 0) throw undecodable(stderr)
+  refuseRunaway(info.durationMs, decodedMs)
+  refuseTruncated(info.durationMs, decodedMs)
+  return decodedMs
+}
+
+/** One picture, as all rungs have the same times, and the sound. */
+function encodedFiles({ rungs, audio }: EncodePlan): string[] {
+  return [...rungs.slice(-1), ...(audio === null ? [] : [audio])].map(({ file }) => file)
 }
 
 /** A file of 1 KB can claim a second and spread two frames over a day. */
@@ -132,6 +141,11 @@ function refuseRunaway(declaredMs: number, encodedMs: number): void {
 
 function undecodable(stderr: string): MediaFailure {
   if (complainsOfSize(stderr)) return tooManyPixels()
+  if (/Option not found|No such filter|Unknown encoder|Unrecognized option/.test(stderr)) {
+    const lacking =
+      'The installed ffmpeg lacks what is needed. Try again when it has been replaced.'
+    return new MediaFailure('tool_missing', lacking, stderr)
+  }
   const sentence =
     'The film cannot be decoded. Check that it plays, convert it to MP4, then upload it again.'
   return new MediaFailure('undecodable', sentence, stderr)
