@@ -7,25 +7,37 @@ const player = find('#player')
 const editor = find('#editor')
 const remover = find('#remover')
 const replacement = find('#replacement')
+/** What the open dialog's main button, or the chosen file, does. */
+let confirm = async () => undefined
 
 for (const dialog of [player, editor, remover]) {
   action(dialog, 'close').addEventListener('click', () => dialog.close())
 }
+
+find('form', editor).addEventListener('submit', (event) => {
+  event.preventDefault()
+  void confirm()
+})
+action(remover, 'delete').addEventListener('click', () => void confirm())
+replacement.addEventListener('change', () => void confirm())
 
 function open(dialog) {
   clearErrors(dialog)
   dialog.showModal()
 }
 
-/** Does the work of a dialog's button, then closes it; what goes wrong is shown in it. */
-async function finish(dialog, button, work) {
+/** Does the work of a dialog's button, then closes it and says so; what goes wrong is shown in it. */
+async function finish(dialog, button, { work, text, onDone }) {
   await whileBusy(button, async () => {
     try {
       await work()
-      dialog.close()
     } catch (error) {
       showError(dialog, error)
+      return
     }
+    dialog.close()
+    notify(text)
+    await onDone()
   })
 }
 
@@ -55,14 +67,12 @@ find('video', player).addEventListener('error', (event) => {
 export function edit(video, onDone) {
   const form = find('form', editor)
   for (const name of ['title', 'category', 'description']) form.elements[name].value = video[name]
-  form.onsubmit = (event) => {
-    event.preventDefault()
-    void finish(editor, event.submitter ?? find('button', form), async () => {
-      await editVideo(video.id, Object.fromEntries(new FormData(form)))
-      notify('Saved.')
-      await onDone()
+  confirm = () =>
+    finish(editor, find('button', form), {
+      work: () => editVideo(video.id, Object.fromEntries(new FormData(form))),
+      text: 'Saved.',
+      onDone,
     })
-  }
   open(editor)
 }
 
@@ -72,22 +82,20 @@ export function askToDelete(video, onDone) {
     find('#remover-text'),
     `“${video.title}” goes with its files, and out of everybody’s favourites. This cannot be undone.`,
   )
-  button.onclick = () =>
-    finish(remover, button, async () => {
-      await deleteVideo(video.id).catch((error) => {
-        if (error.status !== 404) throw error // Somebody else was faster.
-      })
-      notify(`“${video.title}” is deleted.`)
-      await onDone()
+  confirm = () =>
+    finish(remover, button, {
+      work: () =>
+        deleteVideo(video.id).catch((error) => {
+          if (error.status !== 404) throw error // Somebody else was faster.
+        }),
+      text: `“${video.title}” is deleted.`,
+      onDone,
     })
   open(remover)
 }
 
 export function chooseReplacement(video, onDone) {
   replacement.value = ''
-  replacement.onchange = () => {
-    const [file] = replacement.files
-    if (file) replaceFile(video, file, onDone)
-  }
+  confirm = async () => replaceFile(video, replacement.files[0], onDone)
   replacement.click()
 }

@@ -62,14 +62,17 @@ export function clearErrors(root) {
   }
 }
 
-/** Runs the work with the button switched off. */
+const busy = new WeakSet()
+/** Does the work once however often the button is pressed. It is not disabled, for that would take the focus away. */
 export async function whileBusy(button, work) {
-  if (button.disabled) return
-  button.disabled = true
+  if (busy.has(button)) return
+  busy.add(button)
+  button.setAttribute('aria-busy', 'true')
   try {
     await work()
   } finally {
-    button.disabled = false
+    busy.delete(button)
+    button.removeAttribute('aria-busy')
   }
 }
 

@@ -8,7 +8,7 @@ const REOPEN_MS = 15_000
  */
 export function watchVideos(on) {
   let source = null
-  let polling
+  let polling = null
   let reopening
 
   function open() {
@@ -16,14 +16,13 @@ export function watchVideos(on) {
     if (document.hidden) return
     source = new EventSource('/admin/api/events/')
     source.addEventListener('hello', () => {
-      clearInterval(polling)
+      endPolling()
       on.reload()
     })
     source.addEventListener('video', (event) => on.video(JSON.parse(event.data)))
     source.addEventListener('deleted', (event) => on.deleted(JSON.parse(event.data).id))
     source.addEventListener('error', () => {
-      clearInterval(polling)
-      polling = setInterval(on.reload, POLL_MS)
+      polling ??= setInterval(() => on.reload(), POLL_MS)
       if (source.readyState !== EventSource.CLOSED) return // It connects again by itself.
       // Refused, perhaps because the session must be renewed: asking for the list does that.
       on.reload()
@@ -32,9 +31,14 @@ export function watchVideos(on) {
     })
   }
 
+  function endPolling() {
+    clearInterval(polling)
+    polling = null
+  }
+
   function stop() {
     source?.close()
-    clearInterval(polling)
+    endPolling()
     clearTimeout(reopening)
   }
 

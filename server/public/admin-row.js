@@ -68,7 +68,7 @@ function fillState(node, { processing_state: state, source, title }) {
   const isNewFile = state === 'ready' && source !== null && source.state !== 'ready'
   setText(find('.now', node), `${isNewFile ? 'New file: ' : ''}${nowOf(source, isNewFile)}`)
   const bar = find('progress', node)
-  bar.classList.toggle('idle', source?.progress == null)
+  bar.classList.toggle('idle', !source?.progress)
   bar.value = source?.progress?.percent ?? 0
   bar.setAttribute('aria-label', `Progress of ${title}`)
   const problem = find('.problem', node)

@@ -6,11 +6,11 @@ import {
   copyOf,
   find,
   formatBytes,
-  formatLeft,
   notify,
   setText,
   showError,
 } from './admin-dom.js'
+import { meter } from './admin-meter.js'
 import { Upload } from './admin-tus.js'
 
 /** What goes along in a header; longer descriptions follow when the video exists. */
@@ -64,14 +64,17 @@ function addItem(file, name) {
 async function begin(item, file, metadata, onDone) {
   const again = action(item, 'again')
   const upload = new Upload(file, metadata, meter(item, file.size))
-  action(item, 'cancel').onclick = () => {
+  const cancel = () => {
     void upload.cancel()
     close(item)
   }
   clearErrors(item)
   show(item, 'transfer')
   if (find('form', item).contains(document.activeElement)) action(item, 'cancel').focus()
-  again.onclick = () => void attempt()
+  const listening = new AbortController()
+  const { signal } = listening
+  action(item, 'cancel').addEventListener('click', cancel, { signal })
+  again.addEventListener('click', () => void attempt(), { signal })
   await attempt()
 
   async function attempt() {
@@ -89,36 +92,12 @@ async function begin(item, file, metadata, onDone) {
       if (error.name === 'AbortError') return
       setText(find('.now', item), 'Not uploaded')
       const isAboutFields = Object.keys(error.fields ?? {}).length > 0 && !metadata.video
-      if (isAboutFields) show(item, 'form')
-      else again.hidden = false
+      if (isAboutFields) {
+        listening.abort()
+        show(item, 'form')
+      } else again.hidden = false
       showError(item, error)
     }
-  }
-}
-
-/** Turns bytes into a bar and a sentence. */
-function meter(item, size) {
-  const bar = find('progress', item)
-  const now = find('.now', item)
-  bar.setAttribute('aria-label', `Upload of ${item.getAttribute('aria-label')}`)
-  let [since, from] = [0, 0]
-  return {
-    progress(bytes) {
-      bar.value = bytes / size
-      const time = performance.now()
-      if (since === 0 || bytes < from) [since, from] = [time, bytes]
-      const speed = (bytes - from) / ((time - since) / 1000)
-      const parts = [`${Math.floor((100 * bytes) / size)} %`]
-      if (bytes >= size) parts.push('checking')
-      else if (time - since > 1000 && speed > 0) {
-        parts.push(`${formatBytes(speed)}/s`, formatLeft((size - bytes) / speed))
-      }
-      setText(now, parts.join(' · '))
-    },
-    waiting(seconds) {
-      since = 0
-      setText(now, `No connection. It goes on by itself, next try in ${seconds} s.`)
-    },
   }
 }
 
@@ -149,5 +128,8 @@ addEventListener('beforeunload', (event) => {
 /** As the server does for files without a title: `holiday_2024.final.mp4` → `holiday 2024 final` */
 function titleOf(fileName) {
   const stem = fileName.replace(/(?<=.)\.[^.]*$/, '')
-  return stem.replaceAll(/[._\s]+/g, ' ').trim().slice(0, 240)
+  return stem
+    .replaceAll(/[._\s]+/g, ' ')
+    .trim()
+    .slice(0, 240)
 }

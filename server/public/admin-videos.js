@@ -22,10 +22,14 @@ export function startVideos() {
   void reloadVideos()
 }
 
+/** Also forgets what was shown: the next to sign in may be somebody else. */
 export function stopVideos() {
   stopWatching()
   asking?.abort()
   clearTimeout(reloading)
+  list.replaceChildren()
+  rows.clear()
+  states.clear()
 }
 
 /** Asks for the page that is shown; only the latest answer counts. */
@@ -109,7 +113,8 @@ function act(name, video, button) {
 
 for (const [id, step] of Object.entries({ previous: -1, next: 1 })) {
   find(`#${id}`).addEventListener('click', () => {
-    find('#videos-heading').scrollIntoView()
+    // The button may be disabled next, and would take the focus away.
+    find('#videos-heading').focus()
     void goTo(page + step)
   })
 }

@@ -12,17 +12,17 @@ export function send(method, url, { headers, body = null, signal, onProgress }) 
     xhr.open(method, url)
     xhr.setRequestHeader('tus-resumable', '1.0.0')
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value)
-    xhr.upload.onprogress = ({ loaded }) => {
+    xhr.upload.addEventListener('progress', ({ loaded }) => {
       watch()
       onProgress?.(loaded)
-    }
+    })
     // From here on the server works; how long that takes depends on the size of the film.
-    xhr.upload.onload = () => clearTimeout(stalled)
-    xhr.onloadend = () => {
+    xhr.upload.addEventListener('load', () => clearTimeout(stalled))
+    xhr.addEventListener('loadend', () => {
       clearTimeout(stalled)
-      if (signal?.aborted) reject(signal.reason)
+      if (signal?.aborted) reject(new DOMException('Cancelled', 'AbortError'))
       else resolve(replyOf(xhr))
-    }
+    })
     signal?.addEventListener('abort', () => xhr.abort(), { once: true })
     signal?.throwIfAborted()
     if (body?.size > 0) watch()
