@@ -21,7 +21,7 @@ export interface Launch {
   app: App
 }
 
-export function loadSettings(): { settings: Settings; warnings: string[] } {
+function loadSettings(): { settings: Settings; warnings: string[] } {
   const file = [join(process.cwd(), '.env'), join(PROJECT_DIR, '.env')].find((path) =>
     existsSync(path),
   )
@@ -30,12 +30,12 @@ export function loadSettings(): { settings: Settings; warnings: string[] } {
 }
 
 /** Everything but the schema, which `prepare` sees to. Throws `misconfigured`. */
-export async function launch(): Promise<Launch> {
+export async function launch(kind: 'service' | 'command' = 'command'): Promise<Launch> {
   const { settings, warnings } = loadSettings()
   await assertWritable(settings.dataDir)
-  const log = createLogger(settings)
+  const log = kind === 'service' ? createLogger(settings) : commandLogger(settings)
   for (const warning of warnings) log.warn(warning)
-  if (settings.listen.port === 0) settings.listen.port = await freePort(settings.listen.host)
+  if (settings.listen.port === 0) settings.listen.port = await freePort(settings.listen)
   const backendOrigin =
     settings.backendOrigin ?? originOf(settings.listen.host, settings.listen.port)
   const app = await createApp({ settings, backendOrigin, log })
@@ -133,6 +133,12 @@ function createLogger(settings: Settings): Logger {
   return pino(options, pretty({ colorize: process.stdout.isTTY, ignore: 'pid,hostname' }))
 }
 
+/** A command speaks by its output; what else is worth saying goes to the other stream. */
+function commandLogger({ logLevel }: Settings): Logger {
+  const level = logLevel === 'info' ? 'warn' : logLevel
+  return pino({ level, base: null }, pretty({ destination: 2, ignore: 'pid,hostname', sync: true }))
+}
+
 async function assertWritable(dataDir: string): Promise<void> {
   try {
     await mkdir(dataDir, { recursive: true })
@@ -146,11 +152,12 @@ async function assertWritable(dataDir: string): Promise<void> {
   }
 }
 
-async function freePort(host: string): Promise<number> {
+/** The port itself, or one that is free for 0. Throws what listening would. */
+export async function freePort(listen: { host: string; port: number }): Promise<number> {
   const probe = createServer()
   await new Promise<void>((resolve, reject) => {
     probe.once('error', reject)
-    probe.listen(0, host, resolve)
+    probe.listen(listen, resolve)
   })
   const address = probe.address()
   await new Promise((resolve) => probe.close(resolve))

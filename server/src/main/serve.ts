@@ -1,25 +1,41 @@
-import { endOnSignal, launch, prepare, processFacts } from './lifecycle.ts'
+import { endOnSignal, freePort, launch, prepare, processFacts } from './lifecycle.ts'
 import { makeFirstSuperuser, type FirstSuperuser } from './first-superuser.ts'
 
 /** `videoflix serve`: the server, with a worker inside unless TRANSCODE_LOCALLY=False. */
 export async function serve(): Promise<void> {
-  const started = await launch()
+  const started = await launch('service')
   const { app, settings, log, backendOrigin } = started
   await prepare(started)
+  settings.listen.port = await freePort(settings.listen)
   const superuser = await makeFirstSuperuser(app, settings.firstSuperuser)
+  // Told at once: whatever fails after this, the password would be lost.
+  if (superuser) process.stdout.write(introduction(superuser))
   const server = await app.createServer()
   await server.listen(settings.listen)
   const worker = settings.tasks.workInServer ? app.createWorker(processFacts) : null
   worker?.start()
 
   endOnSignal(log, async () => {
+    const hurry = setTimeout(() => server.server.closeAllConnections(), PATIENCE_MS)
     await Promise.all([server.close(), worker?.drain()])
+    clearTimeout(hurry)
     await app.close()
   })
-  process.stdout.write(greeting(backendOrigin, superuser, settings.debug))
+  process.stdout.write(greeting(backendOrigin, settings.debug))
 }
 
-function greeting(origin: string, superuser: FirstSuperuser | null, isDebug: boolean): string {
+/** How long requests may take to end by themselves, a form with a film above all. */
+const PATIENCE_MS = 20_000
+
+function introduction({ email, password }: FirstSuperuser): string {
+  const secret =
+    password === null
+      ? '  with the password from DJANGO_SUPERUSER_PASSWORD'
+      : `  password: ${password}   (shown only this once)`
+  return `\nA first superuser was made: ${email}\n${secret}\n`
+}
+
+function greeting(origin: string, isDebug: boolean): string {
   const lines = [
     '',
     `Videoflix is ready at ${origin}/`,
@@ -27,13 +43,5 @@ function greeting(origin: string, superuser: FirstSuperuser | null, isDebug: boo
     `  read the API:   ${origin}/docs/`,
   ]
   if (isDebug) lines.push(`  see sent mail:  ${origin}/dev/mail/`)
-  if (superuser) {
-    lines.push('', `A first superuser was made: ${superuser.email}`)
-    lines.push(
-      superuser.password === null
-        ? '  with the password from DJANGO_SUPERUSER_PASSWORD'
-        : `  password: ${superuser.password}   (shown only this once)`,
-    )
-  }
   return `${lines.join('\n')}\n\n`
 }

@@ -2,7 +2,7 @@ import { endOnSignal, launch, prepare, processFacts } from './lifecycle.ts'
 
 /** `videoflix worker`: takes tasks and nothing else. */
 export async function work(): Promise<void> {
-  const started = await launch()
+  const started = await launch('service')
   const { app, log, settings } = started
   settings.tasks.workInServer = true
   await prepare(started)

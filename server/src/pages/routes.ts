@@ -57,6 +57,9 @@ export async function pageRoutes(
 
   server.get('/admin/', page, (_request, reply) => sendPage(reply, render('pages/admin', {})))
 
+  // Where the original showed its jobs: bookmarks still lead somewhere.
+  server.get('/django-rq/', page, (_request, reply) => reply.redirect('/admin/', 302))
+
   if (!mailbox) return
   server.get('/dev/mail/', page, async (request, reply) => {
     // Mails hold live links. A proxy on this machine makes the world look local, so it does not count.

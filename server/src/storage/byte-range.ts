@@ -4,7 +4,7 @@ export interface ByteRange {
   end: number
 }
 
-const FORM = /^bytes=(\d*)-(\d*)$/i
+const FORM = /^bytes=[ \t]*(\d*)-(\d*)[ \t]*$/i
 
 /**
  * What part of `size` bytes a Range header asks for (RFC 9110 §14.1.2): `null` for all of it, which is also the answer to
@@ -14,7 +14,7 @@ export function selectRange(
   header: string | undefined,
   size: number,
 ): ByteRange | 'unsatisfiable' | null {
-  const match = FORM.exec(header?.replaceAll(/[ \t]/g, '') ?? '')
+  const match = FORM.exec(header ?? '')
   const [, first = '', last = ''] = match ?? []
   if (!match || (first === '' && last === '')) return null
   if (first === '') return suffix(Number(last), size)

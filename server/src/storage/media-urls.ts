@@ -10,7 +10,7 @@ export interface MediaUrls {
   keyGrantedBy(rawTarget: string, now: Date): string | null
 }
 
-const TARGET = /^([A-Za-z0-9._/-]+)\?expires=(\d{1,12})&signature=([A-Za-z0-9_-]{43})$/
+const TARGET = /^([A-Za-z0-9._/-]+)\?expires=([1-9]\d{0,11})&signature=([A-Za-z0-9_-]{43})$/
 const HALF_HOUR_MS = 30 * 60_000
 
 export function createMediaUrls(needs: {

@@ -1,9 +1,9 @@
 import multipart, { type MultipartFile } from '@fastify/multipart'
 import { adminVideo, fieldErrors } from '@videoflix/contract'
-import type { FastifyRequest } from 'fastify'
+import { errorCodes, type FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Settings } from '../config/settings.ts'
-import { AppError } from '../errors.ts'
+import { AppError, invalid } from '../errors.ts'
 import { viewerOf } from '../http/authentication.ts'
 import type { Server } from '../http/server.ts'
 import { newId } from '../ports/ids.ts'
@@ -12,9 +12,11 @@ import type { Library } from '../videos/library.ts'
 import { idOf } from '../videos/routes.ts'
 import type { Intake } from './intake.ts'
 import type { Staging } from './staging.ts'
-import { missingFile, readVideoFields, shownFileName } from './upload-fields.ts'
+import { missingFile, readSha256, readVideoFields, shownFileName } from './upload-fields.ts'
 
 const FIELD_BYTES = 64 * 1024
+/** What a form may be longer than its file: fields and boundaries. */
+const FORM_BYTES = 20 * FIELD_BYTES
 
 /** Uploads as `multipart/form-data` (RFC 7578), streamed to disk. */
 export async function formUploadRoutes(
@@ -39,12 +41,29 @@ export async function formUploadRoutes(
   })
   server.removeContentTypeParser('application/json')
 
-  /** The form's fields, and its file in staging under `uploadId`; whatever fails, staging is clean. */
+  /** The form's fields, and its file in staging under `uploadId`. */
   async function receiveForm(
     request: FastifyRequest,
     uploadId: string,
   ): Promise<{ fields: Record<string, string>; fileName: string }> {
-    await staging.assertRoomFor(Number(request.headers['content-length'] ?? 0))
+    assertMultipart(request)
+    const announcedBytes = Number(request.headers['content-length'] ?? 0)
+    if (announcedBytes > settings.maxBytes + FORM_BYTES) throw tooLarge()
+    await staging.assertRoomFor(announcedBytes)
+    try {
+      return await readForm(request, uploadId)
+    } catch (error) {
+      // The client reads the answer only when it has sent what it wanted to.
+      request.raw.unpipe()
+      request.raw.resume()
+      throw asFormError(error)
+    }
+  }
+
+  async function readForm(
+    request: FastifyRequest,
+    uploadId: string,
+  ): Promise<{ fields: Record<string, string>; fileName: string }> {
     const fields: Record<string, string> = {}
     let fileName: string | undefined
     for await (const part of request.parts()) {
@@ -63,10 +82,15 @@ export async function formUploadRoutes(
 
   async function receiveFile(part: MultipartFile, uploadId: string): Promise<void> {
     await staging.receive(uploadId, part.file)
-    if (!part.file.truncated) return
-    const limit = `${settings.maxBytes} bytes`
-    throw new AppError('too_large', `The file is larger than ${limit}: raise MAX_UPLOAD_BYTES.`)
+    if (part.file.truncated) throw tooLarge()
   }
+
+  function tooLarge(): AppError {
+    const limit = `${settings.maxBytes} bytes`
+    return new AppError('too_large', `The file is larger than ${limit}: raise MAX_UPLOAD_BYTES.`)
+  }
+
+  /** Whatever fails, staging is clean. */
 
   async function stagedUpload<T>(work: (uploadId: string) => Promise<T>): Promise<T> {
     const uploadId = newId()
@@ -96,7 +120,7 @@ export async function formUploadRoutes(
         const { fields, fileName } = await receiveForm(request, uploadId)
         const purpose = { fields: await readVideoFields(fields, fileName, library) }
         const sender = { userId: viewerOf(request).userId, address: request.ip }
-        const expectedSha256 = fields['sha256'] ?? null
+        const expectedSha256 = readSha256(fields['sha256'])
         return await intake({ uploadId, fileName, purpose, expectedSha256 }, sender)
       })
       reply.code(201).header('location', `/admin/api/videos/${videoId}/`)
@@ -123,10 +147,28 @@ export async function formUploadRoutes(
       await stagedUpload(async (uploadId) => {
         const { fields, fileName } = await receiveForm(request, uploadId)
         const sender = { userId: viewerOf(request).userId, address: request.ip }
-        const expectedSha256 = fields['sha256'] ?? null
+        const expectedSha256 = readSha256(fields['sha256'])
         return await intake({ uploadId, fileName, purpose: { replaces }, expectedSha256 }, sender)
       })
       return await adminVideos.get(replaces)
     },
   )
+}
+
+function assertMultipart(request: FastifyRequest): void {
+  if (request.isMultipart()) return
+  throw new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE(request.headers['content-type'] ?? '')
+}
+
+const BROKEN_FORM = 'This is no whole form (multipart/form-data): send it again.'
+
+/** The parser's errors are told apart by their having no code, or one of its own. */
+function asFormError(error: unknown): unknown {
+  const { code } = error as { code?: string }
+  if (error instanceof AppError) return error
+  if (code === 'FST_FILES_LIMIT') return invalid({ video_file: ['Send one file at a time.'] })
+  if (code === undefined || code.startsWith('FST_')) {
+    return invalid({ non_field_errors: [BROKEN_FORM] })
+  }
+  return error
 }

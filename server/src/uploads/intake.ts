@@ -7,7 +7,7 @@ import type { Library, StoredOriginal } from '../videos/library.ts'
 import { sha256Of, type Staging } from './staging.ts'
 
 /** A whole file in staging, and what its sender said about it. */
-export interface FinishedUpload {
+interface FinishedUpload {
   uploadId: string
   fileName: string
   /** What it is to become: a new video, or the next source of one. */

@@ -81,7 +81,7 @@ export async function sha256Of(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
-export function diskFull(): AppError {
+function diskFull(): AppError {
   return new AppError(
     'disk_full',
     'The disk of the server is full: nothing is lost. Free some space, then go on.',

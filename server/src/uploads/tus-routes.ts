@@ -1,8 +1,11 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '../errors.ts'
 import { viewerOf } from '../http/authentication.ts'
 import type { Server } from '../http/server.ts'
 import type { SourceRow } from '../db/tables.ts'
 import type { Database } from '../db/database.ts'
+import { sendWebResponse } from './tus-exchange.ts'
 import { TUS_PATH, type TusUploads } from './tus.ts'
 
 const DOCS = {
@@ -13,22 +16,32 @@ const DOCS = {
 
 export function tusRoutes(server: Server, needs: { db: Database; uploads: TusUploads }): void {
   const { db, uploads } = needs
+  const open = new Set<IncomingMessage>()
+  // The client comes back and goes on where it was: no reason to wait for it.
+  server.addHook('preClose', (done) => {
+    for (const request of open) request.destroy(new Error('the server is closing'))
+    done()
+  })
   server.addContentTypeParser('application/offset+octet-stream', (_request, _body, done) =>
     done(null),
   )
 
-  /** Hands the sockets over; what our edge has put on the reply goes along. */
-  async function handOver(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    for (const [name, value] of Object.entries(reply.getHeaders())) {
-      if (value !== undefined) reply.raw.setHeader(name, value)
+  async function answer(request: FastifyRequest): Promise<Response> {
+    const sender = { userId: viewerOf(request).userId, address: request.ip }
+    open.add(request.raw)
+    try {
+      return await uploads.answer(request.raw, sender)
+    } finally {
+      open.delete(request.raw)
     }
-    uploads.identify(request.raw, { userId: viewerOf(request).userId, address: request.ip })
-    reply.hijack()
-    await uploads.server.handle(request.raw, reply.raw)
   }
 
   const config = { access: 'superuser' } as const
-  server.post(`${TUS_PATH}/`, { config, schema: { ...DOCS, summary: 'Begin an upload' } }, handOver)
+  server.post(
+    `${TUS_PATH}/`,
+    { config, schema: { ...DOCS, summary: 'Begin an upload' } },
+    async (request, reply) => await sendWebResponse(reply, await answer(request)),
+  )
 
   server.route({
     method: ['HEAD', 'PATCH', 'DELETE'],
@@ -37,9 +50,14 @@ export function tusRoutes(server: Server, needs: { db: Database; uploads: TusUpl
     schema: { ...DOCS, summary: 'Continue, ask about, or end an upload' },
     async handler(request, reply) {
       const { id } = request.params as { id: string }
-      const source = await findFinished(db, id)
-      if (source) return replyFinished(request, reply, source)
-      return await handOver(request, reply)
+      if (!isUploadId(id)) throw new AppError('not_found', 'Not found.')
+      const before = await findFinished(db, id)
+      if (before) return replyFinished(request, reply, before)
+      const response = await answer(request)
+      // Another request may have finished it while this one waited for its turn.
+      const meanwhile = response.status < 400 ? undefined : await findFinished(db, id)
+      if (meanwhile) return replyFinished(request, reply, meanwhile)
+      return await sendWebResponse(reply, response)
     },
   })
 
@@ -51,9 +69,14 @@ export function tusRoutes(server: Server, needs: { db: Database; uploads: TusUpl
         'tus-resumable': '1.0.0',
         'tus-version': '1.0.0',
         'tus-extension': 'creation,creation-with-upload,termination,expiration',
+        'tus-max-size': uploads.maxBytes,
       })
       .send(),
   )
+}
+
+function isUploadId(text: string): boolean {
+  return /^[\w-]{22}$/.test(text)
 }
 
 async function findFinished(

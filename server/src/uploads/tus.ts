@@ -1,35 +1,48 @@
+import { createWriteStream } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { FileStore } from '@tus/file-store'
 import { Server as TusServer, type Upload } from '@tus/server'
+import type { VideoFields } from '@videoflix/contract'
 import type { Settings } from '../config/settings.ts'
-import { AppError } from '../errors.ts'
+import { AppError, invalid } from '../errors.ts'
 import { newId } from '../ports/ids.ts'
-import type { Library } from '../videos/library.ts'
-import type { Intake, Sender } from './intake.ts'
+import { titleTaken, type Library } from '../videos/library.ts'
+import { emptyFile, isFinal, type Intake, type Sender } from './intake.ts'
 import { asDiskFull, syncFile, type Staging } from './staging.ts'
-import { readVideoFields, shownFileName } from './upload-fields.ts'
+import { toWebRequest } from './tus-exchange.ts'
+import { readSha256, readVideoFields, shownFileName } from './upload-fields.ts'
 
 export const TUS_PATH = '/admin/api/uploads'
 
 type Metadata = Record<string, string | null | undefined>
 
 export interface TusUploads {
-  server: TusServer
-  /** Who sends this request; told by the route, which knows. */
-  identify(request: IncomingMessage, sender: Sender): void
+  maxBytes: number
+  /** Answers a request of the protocol. */
+  answer(request: IncomingMessage, sender: Sender): Promise<Response>
   /** Finishes what was whole when the program was ended before it could be made a video. */
   finishWhole(): Promise<void>
 }
 
 /** A store whose acknowledged bytes are on the disk: an offset that was told is never taken back. */
 class SyncedFileStore extends FileStore {
-  override async write(...args: Parameters<FileStore['write']>): Promise<number> {
-    const offset = await super.write(...args).catch((error: unknown) => {
-      throw asDiskFull(error)
-    })
-    await syncFile(join(this.directory, args[1]))
-    return offset
+  override async write(readable: Readable, uploadId: string, offset: number): Promise<number> {
+    const path = join(this.directory, uploadId)
+    const file = createWriteStream(path, { flags: 'r+', start: offset })
+    try {
+      await answering(() =>
+        pipeline(readable, file).catch((error: unknown) => {
+          throw asDiskFull(error)
+        }),
+      )
+    } finally {
+      // What came before a cut counts as well: the next question for the offset tells it.
+      await syncFile(path)
+    }
+    return offset + file.bytesWritten
   }
 }
 
@@ -42,26 +55,44 @@ export function createTusUploads(needs: {
   onError: (error: unknown) => void
 }): TusUploads {
   const { settings, staging, intake, library, onError } = needs
-  const senders = new WeakMap<IncomingMessage, Sender>()
+  const senders = new WeakMap<Request, Sender>()
   const datastore = new SyncedFileStore({
     directory: settings.dir,
     expirationPeriodInMilliseconds: settings.ttlMs,
   })
 
-  async function finish(upload: Upload, sender: Sender): Promise<number> {
+  const finishing = new Map<string, Promise<number>>()
+
+  /** However often it is asked for at once, an upload is finished by one. */
+  function finish(upload: Upload, sender: Sender): Promise<number> {
+    const running = finishing.get(upload.id)
+    if (running) return running
+    const work = finishOrForget(upload, sender).finally(() => finishing.delete(upload.id))
+    finishing.set(upload.id, work)
+    return work
+  }
+
+  async function finishOrForget(upload: Upload, sender: Sender): Promise<number> {
     const metadata = upload.metadata ?? {}
     const fileName = shownFileName(metadata['filename'] ?? undefined)
-    const expectedSha256 = metadata['sha256'] ?? null
+    const whole = { uploadId: upload.id, fileName, expectedSha256: readSha256(metadata['sha256']) }
     const replaces = replacedVideo(metadata)
     try {
-      const purpose =
-        replaces === null ? { fields: await finalFields(metadata, library) } : { replaces }
-      return await intake({ uploadId: upload.id, fileName, purpose, expectedSha256 }, sender)
+      if (replaces !== null) return await intake({ ...whole, purpose: { replaces } }, sender)
+      return await retryingTitle(async () => {
+        const fields = await finalFields(metadata, library)
+        return await intake({ ...whole, purpose: { fields } }, sender)
+      })
     } catch (error) {
       // Sending the same bytes again cannot help: make room for the right ones.
-      if (error instanceof AppError && error.code === 'invalid') await staging.remove(upload.id)
+      if (error instanceof AppError && isFinal(error)) await staging.remove(upload.id)
       throw error
     }
+  }
+
+  async function assertReplaceable(videoId: number): Promise<void> {
+    if (await library.exists(videoId)) return
+    throw invalid({ video: ['There is no such video to replace.'] })
   }
 
   const server = new TusServer({
@@ -73,21 +104,23 @@ export function createTusUploads(needs: {
 
     async onUploadCreate(_request, upload) {
       return await answering(async () => {
-        if (upload.size === 0) throw new AppError('invalid', 'The submitted file is empty.')
+        if (upload.size === 0) throw emptyFile()
         await staging.assertRoomFor(upload.size ?? 0)
         const metadata = upload.metadata ?? {}
-        if (replacedVideo(metadata) === null) {
-          await readVideoFields(fieldsOf(metadata), metadata['filename'] ?? undefined, library)
-        }
+        readSha256(metadata['sha256'])
+        const replaces = replacedVideo(metadata)
+        if (replaces === null) await readFields(metadata, library)
+        else await assertReplaceable(replaces)
         return {}
       })
     },
 
     async onUploadFinish(request, upload) {
       return await answering(async () => {
-        const raw = request.runtime?.node?.req as IncomingMessage | undefined
-        const sender = (raw && senders.get(raw)) ?? { userId: null, address: null }
+        const sender = senders.get(request) ?? { userId: null, address: null }
         const videoId = await finish(upload, sender)
+        // Else the library looks for a file that is gone, to tell when it expires.
+        Object.assign(upload, { creation_date: undefined })
         return { headers: { 'X-Video-Id': String(videoId) } }
       })
     },
@@ -99,8 +132,13 @@ export function createTusUploads(needs: {
   })
 
   return {
-    server,
-    identify: (request, sender) => void senders.set(request, sender),
+    maxBytes: settings.maxBytes,
+
+    async answer(request, sender) {
+      const webRequest = toWebRequest(request)
+      senders.set(webRequest, sender)
+      return await server.handleWeb(webRequest)
+    },
 
     async finishWhole() {
       const ids = (await datastore.configstore.list?.().catch(() => [])) ?? []
@@ -118,27 +156,41 @@ export function createTusUploads(needs: {
   }
 }
 
-/** Metadata `video`: the id of the video whose source this replaces. */
+/** Metadata `video`: the id of the video whose source this replaces. Throws `invalid` for what is no id. */
 function replacedVideo(metadata: Metadata): number | null {
   const given = metadata['video']
-  return given && /^\d{1,15}$/.test(given) ? Number(given) : null
+  if (given === undefined || given === null || given === '') return null
+  if (!/^\d{1,15}$/.test(given)) throw invalid({ video: ['There is no such video to replace.'] })
+  return Number(given)
 }
 
-function fieldsOf(metadata: Metadata): Record<string, string | undefined> {
+function readFields(metadata: Metadata, library: Library): Promise<VideoFields> {
   const { title, description, category } = metadata
-  return {
+  const fields = {
     title: title ?? undefined,
     description: description ?? undefined,
     category: category ?? undefined,
   }
+  return readVideoFields(fields, shownFileName(metadata['filename'] ?? undefined), library)
 }
 
 /** The title was free when the upload began. If it no longer is, the bytes count for more than the name. */
-async function finalFields(metadata: Metadata, library: Library) {
-  const fields = fieldsOf(metadata)
-  if (fields['title'] !== undefined)
-    fields['title'] = await library.freeTitle(fields['title'].trim())
-  return await readVideoFields(fields, metadata['filename'] ?? undefined, library)
+async function finalFields(metadata: Metadata, library: Library): Promise<VideoFields> {
+  const { title } = metadata
+  if (title === undefined || title === null) return await readFields(metadata, library)
+  return await readFields({ ...metadata, title: await library.freeTitle(title.trim()) }, library)
+}
+
+/** A title that was free may be taken a moment later; there is always another. */
+async function retryingTitle(work: () => Promise<number>): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      const isTaken = error instanceof AppError && error.message === titleTaken().message
+      if (!isTaken || attempt === 20) throw error
+    }
+  }
 }
 
 const STATUS: Partial<Record<AppError['code'], number>> = {

@@ -34,7 +34,13 @@ export async function readVideoFields(
 /** `holiday_2024.final.mp4` → `holiday 2024 final` */
 export function titleOf(fileName: string): string {
   const stem = basename(fileName, extname(fileName))
-  const words = first(240, stem.toWellFormed().replaceAll(/[._\s\p{Cc}]+/gu, ' ').trim())
+  const words = first(
+    240,
+    stem
+      .toWellFormed()
+      .replaceAll(/[._\s\p{Cc}]+/gu, ' ')
+      .trim(),
+  )
   return words === '' ? 'Untitled' : words
 }
 

@@ -3,6 +3,8 @@ import {
   CATEGORIES,
   detailError,
   fieldErrors,
+  MESSAGES,
+  optionalText,
   PROCESSING_STATES,
   videoChanges,
 } from '@videoflix/contract'
@@ -16,13 +18,25 @@ import { idOf } from './routes.ts'
 
 const withId = z.object({ id: z.string() })
 
+/** From 1 to `max`, as a query writes it. */
+function number(max: number) {
+  const error = `Write a whole number from 1 to ${max}.`
+  const isWithin = (text: string): boolean =>
+    /^\d{1,9}$/.test(text) && Number(text) >= 1 && Number(text) <= max
+  return z.string({ error }).refine(isWithin, { error }).transform(Number)
+}
+
+function oneOf<const T extends readonly [string, ...string[]]>(choices: T) {
+  return z.enum(choices, { error: ({ input }) => MESSAGES.choice(String(input)) })
+}
+
 const listQuery = z.object({
-  page: z.coerce.number().int().min(1).max(1_000_000).default(1),
-  page_size: z.coerce.number().int().min(1).max(100).default(25),
-  search: z.string().max(200).optional().describe('In title and description'),
-  category: z.enum(CATEGORIES).optional(),
-  state: z.enum(PROCESSING_STATES).optional(),
-  ordering: z.enum(['-created_at', 'created_at', 'title', '-title']).default('-created_at'),
+  page: number(1_000_000).prefault('1').meta({ type: 'integer' }),
+  page_size: number(100).prefault('25').meta({ type: 'integer' }),
+  search: optionalText(200).optional().describe('In title and description'),
+  category: oneOf(CATEGORIES).optional(),
+  state: oneOf(PROCESSING_STATES).optional(),
+  ordering: oneOf(['-created_at', 'created_at', 'title', '-title']).default('-created_at'),
 })
 
 export function adminVideoRoutes(

@@ -8,7 +8,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
 import { chooseQuality, toVideo } from './video-object.ts'
-import { catalogueVersion, findVideoRecord, listVideoRecords } from './video-rows.ts'
+import { findVideoRecord, listChangeTimes, listVideoRecords, versionOf } from './video-rows.ts'
 
 /** The whole list as bytes, ready to be sent. */
 export interface CataloguePage {
@@ -37,6 +37,7 @@ interface Built {
   page: CataloguePage
   version: string
   builtAt: number
+  rings: number
 }
 
 export function createCatalogue(needs: {
@@ -50,44 +51,51 @@ export function createCatalogue(needs: {
   /** Signed URLs in the list age with it. */
   const longestLifeMs = Math.min(5 * 60_000, needs.mediaUrlTtlMs / 4)
   let built: Built | null = null
-  let building: Promise<Built> | null = null
+  let building: Promise<void> | null = null
   let checkedAt = 0
+  /** Rings heard; a page is good only if there was none since its rows were read. */
+  let rings = 0
   const stopListening = doorbell.onRing('catalogue', () => {
-    checkedAt = 0
+    rings += 1
   })
 
-  async function build(): Promise<Built> {
+  function isFresh(page: Built): boolean {
+    const now = clock.now().getTime()
+    const isChecked = page.rings === rings && now - checkedAt < CHECK_INTERVAL_MS
+    return isChecked && now - page.builtAt <= longestLifeMs
+  }
+
+  async function rebuild(): Promise<void> {
     const now = clock.now()
-    const version = await catalogueVersion(db)
-    const isOld = built === null || now.getTime() - built.builtAt > longestLifeMs
-    if (built && !isOld && built.version === version) return built
+    const ringsBefore = rings
+    const version = versionOf(await listChangeTimes(db))
+    const isYoung = built !== null && now.getTime() - built.builtAt <= longestLifeMs
+    const isSame = isYoung && built?.version === version && built.rings === ringsBefore
+    if (!isSame) built = { ...(await build(now)), version, rings: ringsBefore }
+    checkedAt = now.getTime()
+  }
+
+  async function build(now: Date): Promise<Pick<Built, 'page' | 'builtAt'>> {
     const records = await listVideoRecords(db)
     const json = Buffer.from(JSON.stringify(records.map((record) => toVideo(record, urls, now))))
     const gzipped = await compress(json)
     const hash = createHash('sha256').update(json).digest('base64url').slice(0, 27)
     const page = { json, gzipped, etag: `"${hash}"`, gzippedEtag: `"${hash}-gz"` }
-    return { page, version, builtAt: now.getTime() }
-  }
-
-  async function rebuild(): Promise<Built> {
-    // A ring while building must not be lost: note the time before looking.
-    checkedAt = clock.now().getTime()
-    built = await build()
-    return built
+    return { page, builtAt: now.getTime() }
   }
 
   return {
     async page() {
-      const now = clock.now().getTime()
-      const isFresh =
-        built !== null &&
-        now - checkedAt < CHECK_INTERVAL_MS &&
-        now - built.builtAt <= longestLifeMs
-      if (built && isFresh) return built.page
-      building ??= rebuild().finally(() => {
-        building = null
-      })
-      return (await building).page
+      const ringsBefore = rings
+      while (built === null || !isFresh(built)) {
+        building ??= rebuild().finally(() => {
+          building = null
+        })
+        await building
+        // Rung since: good enough for who asked before.
+        if (built && built.rings >= ringsBefore) break
+      }
+      return built.page
     },
 
     async video(id) {

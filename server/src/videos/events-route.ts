@@ -1,4 +1,5 @@
 import { EventEmitter, on } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { fastifySSE } from '@fastify/sse'
 import type { Server } from '../http/server.ts'
 import type { VideoEvent, VideoEvents } from './events.ts'
@@ -6,6 +7,12 @@ import type { VideoEvent, VideoEvents } from './events.ts'
 /** Server-sent events (HTML Standard §9.2): `video` with the whole object at every change, `deleted` with its id. */
 export async function videoEventsRoute(server: Server, events: VideoEvents): Promise<void> {
   await server.register(fastifySSE, { heartbeatInterval: 15_000 })
+  const streams = new Set<IncomingMessage>()
+  // A stream has no end of its own, and the server waits for every reply to end before it closes.
+  server.addHook('preClose', (done) => {
+    for (const request of streams) request.destroy()
+    done()
+  })
   server.get(
     '/admin/api/events/',
     {
@@ -18,20 +25,21 @@ export async function videoEventsRoute(server: Server, events: VideoEvents): Pro
       },
     },
     async (request, reply) => {
-      const emitter = new EventEmitter()
-      const unsubscribe = events.subscribe((event) => emitter.emit('event', event))
       const closed = new AbortController()
       request.raw.once('close', () => closed.abort())
+      streams.add(request.raw)
+      const emitter = new EventEmitter()
+      const heard = on(emitter, 'event', { signal: closed.signal })
+      const unsubscribe = await events.subscribe((event) => emitter.emit('event', event))
       reply.sse.keepAlive()
       try {
         await reply.sse.send({ event: 'hello', data: { interval_seconds: 1 } })
-        for await (const [event] of on(emitter, 'event', { signal: closed.signal })) {
-          await reply.sse.send(event as VideoEvent)
-        }
+        for await (const [event] of heard) await reply.sse.send(event as VideoEvent)
       } catch (error) {
         if (!closed.signal.aborted) throw error
       } finally {
         unsubscribe()
+        streams.delete(request.raw)
       }
     },
   )

@@ -2,14 +2,14 @@ import type { AdminVideo } from '@videoflix/contract'
 import type { Logger } from 'pino'
 import type { Database } from '../db/database.ts'
 import type { AdminVideos } from './admin-videos.ts'
-import { catalogueVersion } from './video-rows.ts'
+import { listChangeTimes } from './video-rows.ts'
 
 export type VideoEvent =
   { event: 'video'; data: AdminVideo } | { event: 'deleted'; data: { id: number } }
 
 export interface VideoEvents {
-  /** Tells the listener of every change from now on. Returns how to stop. */
-  subscribe(listener: (event: VideoEvent) => void): () => void
+  /** Tells the listener of every change once this has resolved, which gives how to stop. */
+  subscribe(listener: (event: VideoEvent) => void): Promise<() => void>
   close(): void
 }
 
@@ -27,7 +27,7 @@ export function createVideoEvents(needs: {
   const { db, log, adminVideos } = needs
   const listeners = new Set<(event: VideoEvent) => void>()
   let timer: NodeJS.Timeout | undefined
-  let version = ''
+  let firstLook = Promise.resolve()
   let updatedAt = new Map<number, number>()
   /** What was told last, to tell only what is new. */
   let told = new Map<number, string>()
@@ -45,12 +45,8 @@ export function createVideoEvents(needs: {
 
   /** Ids whose row is newer than at the last look; tells of those that are gone. */
   async function findChanged(isFirst: boolean): Promise<number[]> {
-    const current = await catalogueVersion(db)
-    if (current === version) return []
-    version = current
-    const rows = await db.selectFrom('videos').select(['id', 'updated_at']).execute()
     const before = updatedAt
-    updatedAt = new Map(rows.map((row) => [row.id, row.updated_at.getTime()]))
+    updatedAt = await listChangeTimes(db)
     if (isFirst) return []
     for (const id of before.keys()) {
       if (!updatedAt.has(id)) tell({ event: 'deleted', data: { id } })
@@ -63,28 +59,25 @@ export function createVideoEvents(needs: {
   }
 
   function start(): void {
-    version = ''
     told = new Map()
-    let isFirst = true
     let looking = false
-    const lookOnce = (): void => {
-      if (looking) return
+    const lookOnce = (isFirst: boolean): Promise<void> => {
       looking = true
-      look(isFirst)
+      return look(isFirst)
         .catch((error: unknown) => log.warn({ err: error }, 'could not look for changed videos'))
-        .finally(() => {
-          isFirst = false
-          looking = false
-        })
+        .finally(() => (looking = false))
     }
-    timer = setInterval(lookOnce, LOOK_INTERVAL_MS)
-    lookOnce()
+    timer = setInterval(() => {
+      if (!looking) void lookOnce(false)
+    }, LOOK_INTERVAL_MS)
+    firstLook = lookOnce(true)
   }
 
   return {
-    subscribe(listener) {
+    async subscribe(listener) {
       listeners.add(listener)
       if (listeners.size === 1) start()
+      await firstLook
       return () => {
         listeners.delete(listener)
         if (listeners.size === 0) clearInterval(timer)

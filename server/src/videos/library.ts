@@ -28,6 +28,7 @@ export interface Library {
   remove(videoId: number): Promise<void>
   /** Processes the newest source again. Throws `not_found`, or `conflict` while it is being processed. */
   retry(videoId: number): Promise<void>
+  exists(videoId: number): Promise<boolean>
   isTitleTaken(title: string): Promise<boolean>
   /** The title itself, or with a number behind it that makes it free. */
   freeTitle(title: string): Promise<string>
@@ -95,10 +96,20 @@ export function createLibrary(needs: { db: Database; clock: Clock; doorbell: Doo
     findByUpload,
     isTitleTaken,
 
+    async exists(videoId) {
+      const row = await db
+        .selectFrom('videos')
+        .select('id')
+        .where('id', '=', videoId)
+        .executeTakeFirst()
+      return row !== undefined
+    },
+
     async freeTitle(title) {
+      const stem = [...title].slice(0, 240).join('')
       let candidate = title
       for (let number = 2; await isTitleTaken(candidate); number += 1) {
-        candidate = `${title.slice(0, 240)} (${number})`
+        candidate = `${stem} (${number})`
       }
       return candidate
     },

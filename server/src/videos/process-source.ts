@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { transact, type Database, type Transacting } from '../db/database.ts'
+import type { Transacting } from '../db/database.ts'
 import { asJson, type SourceRow } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import { MediaFailure } from '../media/failure.ts'
@@ -9,11 +9,16 @@ import type { MediaTools } from '../media/tools.ts'
 import { transcode, type ProcessedMedia } from '../media/transcode.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
-import { TaskFailure, type RunningTask, type TaskHandler } from '../tasks/task.ts'
+import {
+  LeaseLost,
+  TaskFailure,
+  type Lease,
+  type RunningTask,
+  type TaskHandler,
+} from '../tasks/task.ts'
 import { enqueueTidy, touch } from './library.ts'
 
 interface Needs {
-  db: Database
   log: Logger
   doorbell: Doorbell
   originals: ObjectStore
@@ -23,8 +28,16 @@ interface Needs {
 }
 
 /** Where an attempt puts its objects. No other attempt has the same, so a late one can overwrite nothing. */
-function prefixOf(source: SourceRow, task: { leaseToken: number }): string {
-  return `videos/${source.video_id}/${source.id}-${task.leaseToken}`
+export function prefixOf(
+  source: { videoId: number; id: number },
+  task: { id: number; leaseToken: number },
+): string {
+  return `videos/${source.videoId}/${source.id}-${task.id}-${task.leaseToken}`
+}
+
+/** The folder of an attempt, below the folder of work. */
+export function workFolder({ id, leaseToken }: Lease): string {
+  return `${id}-${leaseToken}`
 }
 
 /**
@@ -32,10 +45,10 @@ function prefixOf(source: SourceRow, task: { leaseToken: number }): string {
  * publishes them in one transaction. Whatever happens before that transaction, nobody has seen any of it.
  */
 export function processSourceHandler(needs: Needs): TaskHandler<'process_source'> {
-  const { db, doorbell } = needs
+  const { doorbell } = needs
   return {
     async run(task) {
-      const source = await begin(db, task.payload.sourceId)
+      const source = await begin(task)
       if (!source) return await task.commit(() => Promise.resolve())
       doorbell.ring('catalogue')
       try {
@@ -66,13 +79,13 @@ export function processSourceHandler(needs: Needs): TaskHandler<'process_source'
   }
 }
 
-async function begin(db: Database, sourceId: number): Promise<SourceRow | null> {
-  return await transact(db, async (trx) => {
-    const now = new Date()
+/** Fenced like the end: a run that has lost its lease must not say that it works. */
+async function begin(task: RunningTask<'process_source'>): Promise<SourceRow | null> {
+  return await task.write(async (trx, now) => {
     const source = await trx
       .updateTable('sources')
       .set({ state: 'processing', updated_at: now })
-      .where('id', '=', sourceId)
+      .where('id', '=', task.payload.sourceId)
       .returningAll()
       .executeTakeFirst()
     if (!source) return null
@@ -86,9 +99,9 @@ async function processSource(
   source: SourceRow,
   task: RunningTask<'process_source'>,
 ): Promise<void> {
-  const workDir = join(needs.workDir, `${task.id}-${task.leaseToken}`)
-  const prefix = prefixOf(source, task)
-  let isPublished = false
+  const workDir = join(needs.workDir, workFolder(task))
+  const prefix = prefixOf({ videoId: source.video_id, id: source.id }, task)
+  let isUnpublished = true
   try {
     const filesDir = join(workDir, 'files')
     await mkdir(filesDir, { recursive: true })
@@ -101,11 +114,14 @@ async function processSource(
       onProgress: (progress) => task.report(progress),
     })
     await storeFiles(needs.media, prefix, processed, task.signal)
+    isUnpublished = false
     await task.commit((trx, now) => publish(trx, source, prefix, processed, now))
-    isPublished = true
+  } catch (error) {
+    // A database that goes away during the commit may have published: then the files wait for the next tidying.
+    if (isUnpublished || error instanceof LeaseLost) await removeAll(needs.media, prefix)
+    throw error
   } finally {
-    await rm(workDir, { recursive: true, force: true })
-    if (!isPublished) await removeAll(needs.media, prefix)
+    await rm(workDir, { recursive: true, force: true, maxRetries: 3 })
   }
 }
 
@@ -177,7 +193,7 @@ async function publish(
   )
 }
 
-export async function removeAll(store: ObjectStore, prefix: string): Promise<void> {
+async function removeAll(store: ObjectStore, prefix: string): Promise<void> {
   for await (const { key } of store.list(`${prefix}/`)) await store.delete(key)
 }
 

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { Server } from '../http/server.ts'
+import { namesTag } from '../storage/entity-tag.ts'
 import type { Catalogue, CataloguePage } from './catalogue.ts'
 
 export function catalogueRoutes(server: Server, catalogue: Catalogue): void {
@@ -76,7 +77,8 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, page: CatalogueP
   const etag = acceptsGzip ? page.gzippedEtag : page.etag
   reply.header('etag', etag).header('vary', 'Origin, Accept-Encoding')
   reply.header('cache-control', 'private, no-cache')
-  if (request.headers['if-none-match'] === etag) return reply.code(304).send()
+  const known = request.headers['if-none-match']
+  if (known !== undefined && namesTag(known, etag)) return reply.code(304).send()
   reply.header('content-type', 'application/json; charset=utf-8')
   if (acceptsGzip) reply.header('content-encoding', 'gzip')
   return reply.send(acceptsGzip ? page.gzipped : page.json)

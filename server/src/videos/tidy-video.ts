@@ -1,6 +1,7 @@
 import type { Database } from '../db/database.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
 import type { TaskHandler } from '../tasks/task.ts'
+import { prefixOf } from './process-source.ts'
 import { findProcessingTasks } from './video-rows.ts'
 
 /**
@@ -18,8 +19,10 @@ export function tidyVideoHandler(needs: {
 
     async run(task) {
       const { videoId, originalKeys } = task.payload
+      // In this order: what an attempt stores after the listing is not in it, and what was there is judged by now.
+      const keys = await listKeys(media, `videos/${videoId}/`)
       const wanted = await wantedPrefixes(db, videoId)
-      for await (const { key } of media.list(`videos/${videoId}/`)) {
+      for (const key of keys) {
         task.signal.throwIfAborted()
         if (!wanted.some((prefix) => key.startsWith(prefix))) await media.delete(key)
       }
@@ -31,8 +34,18 @@ export function tidyVideoHandler(needs: {
   }
 }
 
-/** Of what is published, and of the attempt that is running. */
+async function listKeys(store: ObjectStore, prefix: string): Promise<string[]> {
+  const keys: string[] = []
+  for await (const { key } of store.list(prefix)) keys.push(key)
+  return keys
+}
+
+/**
+ * Of the attempt that is running, and of what is published. Read in this order: an attempt that ends in between is in
+ * both rather than in neither.
+ */
 async function wantedPrefixes(db: Database, videoId: number): Promise<string[]> {
+  const running = (await findProcessingTasks(db, [videoId])).get(videoId)
   const keys = await db
     .selectFrom('sources')
     .innerJoin('renditions', 'renditions.source_id', 'sources.id')
@@ -42,8 +55,8 @@ async function wantedPrefixes(db: Database, videoId: number): Promise<string[]> 
   const published = keys.map(({ object_key }) =>
     object_key.slice(0, object_key.lastIndexOf('/') + 1),
   )
-  const running = (await findProcessingTasks(db, [videoId])).get(videoId)
   if (!running) return published
-  const { sourceId } = running.payload as { sourceId: number }
-  return [...published, `videos/${videoId}/${sourceId}-${running.lease_token}/`]
+  const { sourceId: id } = running.payload as { sourceId: number }
+  const attempt = { id: running.id, leaseToken: running.lease_token }
+  return [...published, `${prefixOf({ videoId, id }, attempt)}/`]
 }

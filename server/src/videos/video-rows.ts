@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { sql, type RawBuilder, type SqlBool } from 'kysely'
 import type { Database } from '../db/database.ts'
 import type { RenditionRow, SourceRow, TaskRow, VideoRow } from '../db/tables.ts'
@@ -130,10 +131,11 @@ export async function listVideoIds(
 function conditions({ search, category, state }: VideoFilter): RawBuilder<SqlBool>[] {
   const list: RawBuilder<SqlBool>[] = []
   if (search) {
-    const pattern = `%${search.toLowerCase().replaceAll(/[\\%_]/g, String.raw`\$&`)}%`
-    list.push(
-      sql<SqlBool>`(lower(videos.title) like ${pattern} escape '\\' or lower(videos.description) like ${pattern} escape '\\')`,
-    )
+    const found = spellings(search).map((spelling) => {
+      const pattern = `%${spelling.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`
+      return sql<SqlBool>`(lower(videos.title) like ${pattern} escape '\\' or lower(videos.description) like ${pattern} escape '\\')`
+    })
+    list.push(sql<SqlBool>`(${sql.join(found, sql` or `)})`)
   }
   if (category) list.push(sql<SqlBool>`videos.category = ${category}`)
   if (state === 'ready') list.push(sql<SqlBool>`videos.published_source_id is not null`)
@@ -143,11 +145,26 @@ function conditions({ search, category, state }: VideoFilter): RawBuilder<SqlBoo
   return list
 }
 
-/** Changes whenever anything that the catalogue shows does. */
-export async function catalogueVersion(db: Database): Promise<string> {
-  const { count, latest } = await db
-    .selectFrom('videos')
-    .select((eb) => [eb.fn.countAll<number>().as('count'), eb.fn.max('updated_at').as('latest')])
-    .executeTakeFirstOrThrow()
-  return `${count} ${latest === null ? '' : String(new Date(latest).getTime())}`
+/** SQLite's `lower`, and PostgreSQL's in the locale C, leave all but ASCII as it is: look for those letters in each case. */
+function spellings(search: string): string[] {
+  const each = [search, search.toLowerCase(), search.toUpperCase()]
+  return [
+    ...new Set(each.map((text) => text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()))),
+  ]
+}
+
+/** When each video was changed last, by id; each change that the catalogue shows is one here. */
+export async function listChangeTimes(db: Database): Promise<Map<number, number>> {
+  const rows = await db.selectFrom('videos').select(['id', 'updated_at']).orderBy('id').execute()
+  return new Map(rows.map((row) => [row.id, row.updated_at.getTime()]))
+}
+
+/**
+ * Differs when anything that the catalogue shows has changed. Not the latest time alone: servers' clocks differ, and a
+ * change by a slower one would go unseen.
+ */
+export function versionOf(changeTimes: Map<number, number>): string {
+  const hash = createHash('sha256')
+  for (const [id, time] of changeTimes) hash.update(`${id} ${time}\n`)
+  return hash.digest('base64url')
 }

@@ -1,0 +1,215 @@
+import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { badFilm, film } from '../films.ts'
+import { Client } from '../harness/client.ts'
+import { freePort } from '../harness/free-port.ts'
+import { startServer, type ServerProcess } from '../harness/process.ts'
+import { startSmtp } from '../harness/smtp.ts'
+import { temporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts'
+import { filesIn, SHORT } from '../videos/library.ts'
+import { outputs, standIn, type Outcome } from './commands.ts'
+
+test('`migrate` may be repeated', async () => {
+  await using folder = await temporaryFolder()
+  const env = { DATA_DIR: folder.path }
+  const first = await outputs(['migrate'], env)
+  expect(first).toMatchObject({ code: 0, stdout: expect.stringMatching(/^applied 0001-first/) })
+  const second = await outputs(['migrate'], env)
+  expect(second).toMatchObject({ code: 0, stdout: 'The schema is up to date.\n' })
+})
+
+describe('`createsuperuser`', () => {
+  let folder: TemporaryFolder
+  beforeAll(async () => {
+    folder = await temporaryFolder()
+  })
+  afterAll(() => folder.remove())
+  const create = (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
+    outputs(['createsuperuser', ...args], { DATA_DIR: folder.path, ...env })
+  const password = 'correct horse battery'
+
+  test('makes one from options, who can sign in', async () => {
+    const made = await create(['--email', ' Root@Example.com ', '--password', password])
+    expect(made).toMatchObject({ code: 0, stdout: 'Superuser root@example.com was made.\n' })
+    await using server = await startServer({ env: { DATA_DIR: folder.path } })
+    const client = new Client(server.url)
+    const reply = await client.post('/users/login/', { email: 'root@example.com', password })
+    expect(reply.status).toBe(200)
+    expect((await client.get('/admin/api/videos/')).status).toBe(200)
+    expect(server.output()).not.toContain('A first superuser')
+  })
+
+  test('makes one from the environment', async () => {
+    const env = { DJANGO_SUPERUSER_EMAIL: 'env@example.com', DJANGO_SUPERUSER_PASSWORD: password }
+    expect(await create([], env)).toMatchObject({ code: 0 })
+  })
+
+  test.each([
+    ['an address that is taken', ['--email', 'env@example.com', '--password', password], 'already'],
+    ['no address', ['--email', 'nobody', '--password', password], 'valid email'],
+    ['a weak password', ['--email', 'a@example.com', '--password', 'short'], 'password'],
+    ['nothing said and nobody to ask', [], '--email'],
+  ])('refuses %s in one line', async (_name, args, reason) => {
+    const { code, stdout, stderr } = await create(args)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr.trim().split('\n')).toHaveLength(1)
+    expect(stderr).toContain(reason)
+  })
+})
+
+describe('`doctor`', () => {
+  const examine = async (env: Record<string, string>): Promise<Outcome> => {
+    await using folder = await temporaryFolder()
+    return await outputs(['doctor'], { DATA_DIR: folder.path, MIN_FREE_DISK_BYTES: '0', ...env })
+  }
+
+  test('finds nothing wrong where nothing is', async () => {
+    await using smtp = await startSmtp()
+    const env = { EMAIL_HOST: '127.0.0.1', EMAIL_PORT: String(smtp.port) }
+    const { code, stdout } = await examine(env)
+    expect(stdout).not.toContain('PROBLEM')
+    for (const part of ['ffmpeg', 'database', 'storage', 'mail', 'clock', 'disk']) {
+      expect(stdout).toMatch(new RegExp(`^(ok|warning) +${part} `, 'm'))
+    }
+    expect(code).toBe(0)
+  })
+
+  test('says what to do about an ffmpeg that does not start', async () => {
+    const { code, stdout } = await examine({ FFMPEG_BIN: '/nonexistent/ffmpeg' })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^PROBLEM +ffmpeg +ffmpeg cannot be started .*apt install ffmpeg/m)
+    expect(stdout).toMatch(/^(ok|warning) +database /m)
+  })
+
+  test('says what to do about an ffmpeg without libx264', async () => {
+    await using folder = await temporaryFolder()
+    const bin = await standIn(folder.path, 'ffmpeg "$@" | grep -v libx264')
+    const { code, stdout } = await examine({ FFMPEG_BIN: bin, FFPROBE_BIN: 'ffprobe' })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^PROBLEM +ffmpeg +ffmpeg has no encoder libx264\. Install/m)
+  })
+
+  test('says what to do about mail that nobody takes', async () => {
+    const port = String(await freePort())
+    const { code, stdout } = await examine({ EMAIL_HOST: '127.0.0.1', EMAIL_PORT: port })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^PROBLEM +mail +\S.*EMAIL_/m)
+    expect(stdout).not.toMatch(/\n\s+at /)
+  })
+
+  test('says what to do about a full disk', async () => {
+    const { code, stdout } = await examine({ MIN_FREE_DISK_BYTES: String(2 ** 52) })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^PROBLEM +disk .*Free some space/m)
+  })
+})
+
+describe('`import`', () => {
+  let data: TemporaryFolder
+  let films: TemporaryFolder
+  let server: ServerProcess
+  let viewer: Client
+  beforeAll(async () => {
+    data = await temporaryFolder()
+    films = await temporaryFolder()
+    server = await startServer({
+      env: {
+        DATA_DIR: data.path,
+        JOB_SWEEP_INTERVAL: '0.2',
+        DJANGO_SUPERUSER_EMAIL: 'admin@example.com',
+        DJANGO_SUPERUSER_PASSWORD: 'correct horse battery',
+      },
+    })
+    viewer = new Client(server.url)
+    await viewer.post('/users/login/', {
+      email: 'admin@example.com',
+      password: 'correct horse battery',
+    })
+    await copyFile(await film(SHORT), join(films.path, 'A_first.film.mp4'))
+    await mkdir(join(films.path, 'more'))
+    await copyFile(await film(SHORT), join(films.path, 'more', 'Second.MOV'))
+    await writeFile(join(films.path, 'more', 'notes.txt'), 'not a film')
+  })
+  afterAll(async () => {
+    await server.stop()
+    await films.remove()
+    await data.remove()
+  })
+  const bring = (...args: string[]): Promise<Outcome> =>
+    outputs(['import', ...args], { DATA_DIR: data.path })
+  const listed = async (): Promise<Record<string, { state: string; category: string }>> => {
+    const videos = (await (await viewer.get('/content/')).json()) as {
+      title: string
+      category: string
+      processing_state: string
+    }[]
+    return Object.fromEntries(
+      videos.map((each) => [each.title, { state: each.processing_state, category: each.category }]),
+    )
+  }
+
+  test('brings a file, with title and category, and waits', async () => {
+    const file = join(films.path, 'A_first.film.mp4')
+    const { code, stdout } = await bring(
+      file,
+      '--title',
+      'Given title',
+      '--category',
+      'Drama',
+      '--wait',
+    )
+    expect(stdout).toMatch(/: video \d+\n(.*\n)*video \d+: ready\n$/)
+    expect(code).toBe(0)
+    expect(await filesIn(films.path)).toContain('A_first.film.mp4')
+    // Seen by the server within the time after which it looks again.
+    await expect
+      .poll(async () => (await listed())['Given title'], { timeout: 10_000 })
+      .toEqual({ state: 'ready', category: 'Drama' })
+  })
+
+  test('searches a folder, and names films after their files', async () => {
+    const { code, stdout } = await bring(films.path, '--wait')
+    expect(stdout.match(/: ready$/gm)).toHaveLength(2)
+    expect(code).toBe(0)
+    await expect
+      .poll(async () => Object.keys(await listed()), { timeout: 10_000 })
+      .toEqual(expect.arrayContaining(['A first film', 'Second']))
+  })
+
+  test('a bad film among good ones holds up none of them', async () => {
+    await using mixed = await temporaryFolder()
+    await copyFile(await film(SHORT), join(mixed.path, '1 good.mp4'))
+    await copyFile(await badFilm('text'), join(mixed.path, '2 text.mp4'))
+    await copyFile(await badFilm('empty'), join(mixed.path, '3 empty.mp4'))
+    await copyFile(await film(SHORT), join(mixed.path, '4 good.mp4'))
+    const { code, stdout, stderr } = await bring(mixed.path, '--wait')
+    expect(code).toBe(1)
+    expect(stdout.match(/: ready$/gm)).toHaveLength(2)
+    expect(stderr).toContain('3 empty.mp4: video_file: The submitted file is empty.')
+    expect(stderr).toMatch(/^video \d+: [A-Z].*\.$/m)
+    expect(await filesIn(join(data.path, 'uploads'))).toEqual([])
+  })
+
+  test.each([
+    ['what is not there', ['/nonexistent/film.mp4'], 'There is no file or folder'],
+    ['an unknown category', ['FILM', '--category', 'Cats'], '"Cats" is not a valid choice'],
+    ['one title for many', ['FOLDER', '--title', 'x'], '--title is for one file'],
+    ['nothing', [], 'missing required argument'],
+  ])('refuses %s', async (_name, args, reason) => {
+    const real: Record<string, string> = {
+      FILM: join(films.path, 'more', 'Second.MOV'),
+      FOLDER: films.path,
+    }
+    const { code, stderr } = await bring(...args.map((arg) => real[arg] ?? arg))
+    expect(code).toBe(1)
+    expect(stderr).toContain(reason)
+    expect(stderr).not.toMatch(/\n\s+at /)
+  })
+})
+
+test('an unknown command says which there are', async () => {
+  const { code, stderr } = await outputs(['frobnicate'], {})
+  expect(code).toBe(1)
+  expect(stderr).toContain('serve')
+})

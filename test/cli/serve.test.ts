@@ -1,0 +1,229 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { startCli, startServer } from '../harness/process.ts'
+import { temporaryFolder } from '../harness/temporary-folder.ts'
+import { freePort } from '../harness/free-port.ts'
+import { Client } from '../harness/client.ts'
+import { film } from '../films.ts'
+import { outputs, standIn } from './commands.ts'
+import { SHORT, until, upload, adminVideo } from '../videos/library.ts'
+
+describe('`serve` that cannot work says so in one line', () => {
+  async function refusal(env: Record<string, string>): Promise<string> {
+    await using folder = await temporaryFolder()
+    const port = String(await freePort())
+    const { code, stdout, stderr } = await outputs(['serve'], {
+      DATA_DIR: folder.path,
+      PORT: port,
+      ...env,
+    })
+    expect(code).toBe(1)
+    expect(stdout).not.toContain('is ready')
+    expect(stderr.trim().split('\n')).toHaveLength(1)
+    expect(stderr).toMatch(/^videoflix: /)
+    expect(stderr).not.toMatch(/\n\s+at /)
+    return stderr
+  }
+
+  test('the port is taken; the first superuser is made when it is not', async () => {
+    await using folder = await temporaryFolder()
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    const env = { DATA_DIR: folder.path, PORT: String(port) }
+    const told = await refusal(env)
+    expect(told).toContain(`127.0.0.1:${port}`)
+    expect(told).toContain('set PORT')
+    other.close()
+    await using server = await startServer({ env })
+    await until(() => server.output().includes('is ready'), 'it greets')
+    expect(server.output()).toMatch(/password: \S{22} /)
+  })
+
+  test('the folder of data cannot be made', async () => {
+    await using folder = await temporaryFolder()
+    const file = join(folder.path, 'a-file')
+    await writeFile(file, '')
+    expect(await refusal({ DATA_DIR: join(file, 'data') })).toContain('set DATA_DIR')
+  })
+
+  test('ffmpeg is missing', async () => {
+    const told = await refusal({ FFMPEG_BIN: '/nonexistent/ffmpeg' })
+    expect(told).toContain('/nonexistent/')
+    expect(told).toContain('apt install ffmpeg')
+  })
+
+  test('ffmpeg is too old', async () => {
+    await using folder = await temporaryFolder()
+    const bin = await standIn(
+      folder.path,
+      'case "$*" in *-version*) echo "ffmpeg version 4.0 Copyright";; *) exec ffmpeg "$@";; esac',
+    )
+    const told = await refusal({ FFMPEG_BIN: bin, FFPROBE_BIN: 'ffprobe' })
+    expect(told).toContain('4.0')
+    expect(told).toContain('5.1 or newer')
+  })
+
+  test('ffmpeg has no libx264', async () => {
+    await using folder = await temporaryFolder()
+    const bin = await standIn(folder.path, 'ffmpeg "$@" | grep -v libx264')
+    const told = await refusal({ FFMPEG_BIN: bin, FFPROBE_BIN: 'ffprobe' })
+    expect(told).toContain('libx264')
+    expect(told).toContain('Install')
+  })
+
+  test.each([
+    ['PORT', 'http', 'write a whole number'],
+    ['DEBUG', 'maybe', 'write True or False'],
+    ['MAX_UPLOAD_BYTES', '10 GB', 'write a whole number'],
+    ['JOB_LEASE', '0', 'write a number of seconds'],
+    ['LOG_LEVEL', 'loud', 'write one of'],
+    ['DATABASE_URL', 'mysql://x', 'postgresql://'],
+  ])('%s=%s', async (name, value, remedy) => {
+    const told = await refusal({ [name]: value })
+    expect(told).toContain(name)
+    expect(told).toContain(value)
+    expect(told).toContain(remedy)
+  })
+
+  test('the database cannot be reached', async () => {
+    const port = await freePort()
+    const told = await refusal({ DATABASE_URL: `postgresql://x:geheim@127.0.0.1:${port}/x` })
+    expect(told).toContain('PostgreSQL')
+    expect(told).not.toContain('geheim')
+  })
+
+  test('the first superuser’s password is too weak', async () => {
+    const told = await refusal({
+      DJANGO_SUPERUSER_EMAIL: 'root@example.com',
+      DJANGO_SUPERUSER_PASSWORD: 'secret',
+    })
+    expect(told).toContain('DJANGO_SUPERUSER_PASSWORD')
+  })
+
+  test('an unsafe secret', async () => {
+    expect(await refusal({ DEBUG: 'False', SECRET_KEY: 'change-me' })).toContain('openssl rand')
+  })
+})
+
+test('the password of the first superuser is shown at the first start only', async () => {
+  await using folder = await temporaryFolder()
+  const env = { DATA_DIR: folder.path, PORT: String(await freePort()) }
+  const first = await startServer({ env })
+  await until(() => first.output().includes('is ready'), 'it greets')
+  const [, email = '', password = ''] =
+    /was made: (\S+)\s+password: (\S+)/.exec(first.output()) ?? []
+  const client = new Client(first.url)
+  expect((await client.post('/users/login/', { email, password })).status).toBe(200)
+  first.kill('SIGTERM')
+  expect(await first.exited).toEqual({ code: 0, signal: null })
+
+  await using second = await startServer({ env })
+  await until(() => second.output().includes('is ready'), 'it greets')
+  expect(second.output()).not.toContain('password')
+  const again = new Client(second.url)
+  expect((await again.post('/users/login/', { email, password })).status).toBe(200)
+})
+
+test('on SIGTERM a server ends in order, streams, uploads and films or not', async () => {
+  await using folder = await temporaryFolder()
+  const env = { DATA_DIR: folder.path, PORT: String(await freePort()), ...ADMIN }
+  const server = await startServer({ env })
+  const admin = await signedIn(server.url)
+  const events = await admin.get('/admin/api/events/')
+  expect(events.status).toBe(200)
+  const { id } = await upload(admin, { film: 'long enough for keyframes' })
+  await until(
+    async () => (await adminVideo(admin, id)).processing_state === 'processing',
+    'a film is being processed',
+  )
+  const created = await admin.request('/admin/api/uploads/', {
+    method: 'POST',
+    headers: { 'tus-resumable': '1.0.0', 'upload-length': '1000' },
+  })
+  const location = created.headers.get('location') ?? ''
+  const uploading = admin
+    .request(location, {
+      method: 'PATCH',
+      duplex: 'half',
+      body: new ReadableStream({ start: (body) => body.enqueue(new Uint8Array(300)) }),
+      headers: {
+        'tus-resumable': '1.0.0',
+        'upload-offset': '0',
+        'content-type': 'application/offset+octet-stream',
+      },
+    })
+    .catch((error: unknown) => error)
+  const staged = join(folder.path, 'uploads', location.split('/').at(-1) ?? '')
+  await until(async () => (await readFile(staged)).length === 300, 'bytes arrive')
+
+  const endedAt = Date.now()
+  server.kill('SIGTERM')
+  expect(await server.exited).toEqual({ code: 0, signal: null })
+  expect(Date.now() - endedAt).toBeLessThan(15_000)
+  await uploading
+  await events.text().catch(() => {})
+
+  await using again = await startServer({ env })
+  const back = await signedIn(again.url)
+  const head = await back.request(location, {
+    method: 'HEAD',
+    headers: { 'tus-resumable': '1.0.0' },
+  })
+  expect(head.headers.get('upload-offset')).toBe('300')
+  await until(
+    async () => (await adminVideo(back, id)).processing_state === 'ready',
+    'the film is finished after the restart',
+  )
+})
+
+test('a worker of its own processes what a server takes in, on one SQLite file', async () => {
+  await using folder = await temporaryFolder()
+  const shared = { DATA_DIR: folder.path, JOB_SWEEP_INTERVAL: '0.2', ...ADMIN }
+  const port = String(await freePort())
+  await using server = await startServer({
+    env: { ...shared, PORT: port, TRANSCODE_LOCALLY: 'False' },
+  })
+  const admin = await signedIn(server.url)
+  const { id } = await upload(admin, { path: await film(SHORT) })
+  const worker = startCli({ args: ['worker'], env: { ...shared, PORT: port } })
+  try {
+    const video = await until(async () => {
+      const now = await adminVideo(admin, id)
+      return now.processing_state === 'ready' && now
+    }, 'the worker has processed it')
+    expect((await fetch(video.video_file ?? '')).status).toBe(200)
+    worker.kill('SIGTERM')
+    expect(await worker.exited).toEqual({ code: 0, signal: null })
+  } finally {
+    await worker.stop()
+  }
+  // The premise: without a worker nobody processes.
+  const left = await upload(admin, { path: await film(SHORT) })
+  expect((await adminVideo(admin, left.id)).processing_state).toBe('pending')
+})
+
+test('a server without a worker needs no ffmpeg', async () => {
+  await using server = await startServer({
+    env: { TRANSCODE_LOCALLY: 'False', FFMPEG_BIN: '/nonexistent/ffmpeg' },
+  })
+  expect((await fetch(`${server.url}/health/`)).status).toBe(200)
+})
+
+const ADMIN = {
+  DJANGO_SUPERUSER_EMAIL: 'admin@example.com',
+  DJANGO_SUPERUSER_PASSWORD: 'correct horse battery',
+}
+
+async function signedIn(url: string): Promise<Client> {
+  const client = new Client(url)
+  const reply = await client.post('/users/login/', {
+    email: ADMIN.DJANGO_SUPERUSER_EMAIL,
+    password: ADMIN.DJANGO_SUPERUSER_PASSWORD,
+  })
+  expect(reply.status).toBe(200)
+  return client
+}
