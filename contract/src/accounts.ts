@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { email, flag, optionalText, secretText, text } from './fields.ts'
+import { email, flag, optionalText, secretText } from './fields.ts'
 
 /** In code points. Long passphrases are welcome; the limit only bounds the work of hashing. */
 export const PASSWORD_MAX = 1024
@@ -17,6 +17,7 @@ export const credentials = z.object({
   email: email(),
   password: secretText(PASSWORD_MAX),
   remember: flag().optional(),
+  otp: optionalText(64).nullable().optional(),
 })
 export type Credentials = z.infer<typeof credentials>
 
@@ -32,4 +33,4 @@ export const profile = z
   .meta({ id: 'Profile' })
 export type Profile = z.infer<typeof profile>
 
-export const newSuperuser = z.object({ email: email(), password: text(PASSWORD_MAX) })
+export const newSuperuser = z.object({ email: email(), password: secretText(PASSWORD_MAX) })

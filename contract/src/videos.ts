@@ -43,7 +43,9 @@ export const category = z.enum(CATEGORIES, {
   error: (issue) => {
     if (issue.input === undefined) return MESSAGES.required
     if (issue.input === null) return MESSAGES.null
-    return MESSAGES.choice(String(issue.input))
+    return MESSAGES.choice(
+      typeof issue.input === 'string' ? issue.input : JSON.stringify(issue.input),
+    )
   },
 })
 

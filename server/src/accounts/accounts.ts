@@ -8,7 +8,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { enqueue } from '../tasks/queue.ts'
-import { consumeLink, issueLink, voidLinks, type LinkRefusal } from './links.ts'
+import { consumeLink, findRefusal, issueLink, voidLinks, type LinkRefusal } from './links.ts'
 import type { Passwords } from './passwords.ts'
 import {
   confirmUser,
@@ -49,6 +49,9 @@ const REFUSALS: Record<LinkRefusal, string> = {
   other_user: 'Token does not match user.',
 }
 
+/** Ids begin at 1. */
+const NOBODY = 0
+
 export function createAccounts(needs: {
   db: Database
   clock: Clock
@@ -75,8 +78,8 @@ export function createAccounts(needs: {
       if (password !== registration.confirm_password) {
         throw invalid({ password: ['Passwords must match.'] })
       }
-      const objection = passwords.objection(password, email)
-      if (objection) throw invalid({ password: [objection] })
+      const objections = await passwords.objections(password, email)
+      if (objections.length > 0) throw invalid({ password: objections })
       if (await emailExists(db, email)) throw emailTaken()
       const passwordHash = await passwords.hash(password)
       const now = clock.now()
@@ -107,43 +110,43 @@ export function createAccounts(needs: {
     emailExists: (email) => emailExists(db, email),
 
     async confirm(userId, token, address) {
-      const user = await findUser(db, userId)
-      if (!user) throw new AppError('invalid', 'Invalid user ID.')
+      if (!(await findUser(db, userId))) throw new AppError('invalid', 'Invalid user ID.')
       const now = clock.now()
-      const refusal = await transact(db, async (trx) => {
+      const { refusal, isActive } = await transact(db, async (trx) => {
         const refused = await consumeLink(trx, { purpose: 'confirm', token, userId, now })
-        if (refused === null) await confirmUser(trx, userId, now)
-        return refused
+        if (refused === null) {
+          await confirmUser(trx, userId, now)
+          await voidLinks(trx, userId, 'confirm', now)
+        }
+        return { refusal: refused, isActive: (await findUser(trx, userId))?.is_active ?? false }
       })
-      const isRepeated = refusal === 'used' && user.is_active
+      const isRepeated = refusal === 'used' && isActive
       if (refusal !== null && !isRepeated) throw new AppError('invalid', REFUSALS[refusal])
       if (refusal === null) await audit.record('confirmed', { userId, address })
     },
 
     async requestReset(email) {
       const user = await findUserByEmail(db, email)
-      if (!user) return null
       // Somebody whose confirmation mail was lost finds this form first.
-      const template = user.confirmed_at === null && !user.is_active ? 'confirm' : 'reset'
-      if (template === 'reset' && !user.is_active) return null
+      const template = user?.confirmed_at === null && !user.is_active ? 'confirm' : 'reset'
+      const isServed = user !== null && (user.is_active || template === 'confirm')
+      // A mail to nobody is never sent, but takes as long to ask for: time tells nothing about an account.
+      const userId = isServed ? user.id : NOBODY
       const now = clock.now()
       await transact(db, (trx) =>
-        enqueue(
-          trx,
-          'send_mail',
-          { template, userId: user.id },
-          { subject: `user:${user.id}`, now },
-        ),
+        enqueue(trx, 'send_mail', { template, userId }, { subject: `user:${userId}`, now }),
       )
       doorbell.ring('tasks')
-      return template === 'reset' ? user : null
+      return isServed && template === 'reset' ? user : null
     },
 
     async resetPassword({ userId, token, password }, address) {
       const user = await findUser(db, userId)
       if (!user) throw new AppError('invalid', 'Invalid user.')
-      const objection = passwords.objection(password, user.email)
-      if (objection) throw new AppError('invalid', objection)
+      const refused = await findRefusal(db, { purpose: 'reset', token, userId, now: clock.now() })
+      if (refused !== null) throw new AppError('invalid', REFUSALS[refused])
+      const objections = await passwords.objections(password, user.email)
+      if (objections.length > 0) throw new AppError('invalid', objections.join(' '))
       const passwordHash = await passwords.hash(password)
       const now = clock.now()
       await transact(db, async (trx) => {
@@ -176,8 +179,8 @@ export function createAccounts(needs: {
       }),
 
     async createSuperuser({ email, password, username }) {
-      const objection = passwords.objection(password, email)
-      if (objection) throw invalid({ password: [objection] })
+      const objections = await passwords.objections(password, email)
+      if (objections.length > 0) throw invalid({ password: objections })
       const passwordHash = await passwords.hash(password)
       const user = await insertOrRefuse(() =>
         insertUser(

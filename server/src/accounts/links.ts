@@ -55,6 +55,25 @@ export async function consumeLink(
   return (await hasPasswordChanged(trx, tokenHash)) ? 'expired' : null
 }
 
+/** Why a link would be refused now; null when it would hold. Uses nothing up. */
+export async function findRefusal(
+  db: Database,
+  use: { purpose: LinkPurpose; token: string; userId: number; now: Date },
+): Promise<LinkRefusal | null> {
+  const link = await db
+    .selectFrom('links')
+    .innerJoin('users', 'users.id', 'links.user_id')
+    .select(['user_id', 'consumed_at', 'expires_at', 'password_fingerprint', 'password_hash'])
+    .where('token_hash', '=', sha256(use.token))
+    .where('purpose', '=', use.purpose)
+    .executeTakeFirst()
+  if (!link) return 'unknown'
+  if (link.user_id !== use.userId) return 'other_user'
+  if (link.consumed_at !== null) return 'used'
+  const isVoid = sha256(link.password_hash) !== link.password_fingerprint
+  return isVoid || link.expires_at <= use.now ? 'expired' : null
+}
+
 async function whyRefused(
   trx: Transacting,
   use: { purpose: LinkPurpose; tokenHash: string; userId: number },

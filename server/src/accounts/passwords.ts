@@ -1,14 +1,21 @@
 import { hash, verify } from '@node-rs/argon2'
 import { AppError } from '../errors.ts'
 import { newSecret } from '../ports/ids.ts'
+import { verifyDjangoHash } from './django-hash.ts'
+import { createHashingQueue } from './hashing-queue.ts'
 
-/** Argon2id version 1.3 (RFC 9106), parameters of at least OWASP's: 19 MiB, two passes, one lane. */
+/**
+ * Argon2id version 1.3 (RFC 9106), parameters of at least OWASP's: 19 MiB, two passes, one lane. Both methods throw
+ * `unavailable` when more passwords wait than can be hashed soon.
+ */
 export interface Passwords {
   hash(password: string): Promise<string>
-  /** Takes the same time for a user that does not exist (`null`). */
+  /** Takes the same time for a user that does not exist (`null`). Reads the original's hashes too. */
   verify(storedHash: string | null, password: string): Promise<boolean>
-  /** A message for people, or null when the password may be used. */
-  objection(password: string, email: string): string | null
+  /** Whether a hash was made by other means than `hash` has today. */
+  isOutdated(storedHash: string): boolean
+  /** Every rule that the password breaks, in sentences for people. */
+  objections(password: string, email: string): Promise<string[]>
 }
 
 export function createPasswords(settings: {
@@ -16,35 +23,62 @@ export function createPasswords(settings: {
   argon2MemoryKib: number
 }): Passwords {
   const options = { memoryCost: settings.argon2MemoryKib, timeCost: 2, parallelism: 1 }
+  const current = `$argon2id$v=19$m=${options.memoryCost},t=${options.timeCost},p=1$`
+  const inTurn = createHashingQueue()
   /** Nobody knows a password for it: it is compared with when there is no user. Made at the first login. */
   let nobody: Promise<string> | undefined
+
+  async function isRight(storedHash: string, password: string): Promise<boolean> {
+    if (storedHash.startsWith('pbkdf2_sha256$')) return await verifyDjangoHash(storedHash, password)
+    // Anything else, such as Django's mark of an account without a password, is nobody's.
+    return storedHash.startsWith('$argon2') && (await verify(storedHash, password))
+  }
+
   return {
-    hash: (password) => hash(password, options),
+    hash: (password) => inTurn(() => hash(password, options)),
 
     async verify(storedHash, password) {
       nobody ??= hash(newSecret(), options)
-      const isRight = await verify(storedHash ?? (await nobody), password).catch(
-        (cause: unknown) => {
-          throw new AppError('unavailable', 'The password could not be checked: try again.', {
-            cause,
-          })
-        },
-      )
-      return isRight && storedHash !== null
+      const comparedWith = storedHash ?? (await nobody)
+      const verified = inTurn(() => isRight(comparedWith, password))
+      return (await verified.catch(rethrow)) && storedHash !== null
     },
 
-    objection(password, email) {
+    isOutdated: (storedHash) => !storedHash.startsWith(current),
+
+    async objections(password, email) {
+      const objections: string[] = []
       if ([...password].length < settings.minLength) {
-        return `This password is too short. It must contain at least ${settings.minLength} characters.`
+        objections.push(
+          `This password is too short. It must contain at least ${settings.minLength} characters.`,
+        )
       }
       if (isSameText(password, email) || isSameText(password, email.split('@')[0] ?? '')) {
-        return 'The password is too similar to the email.'
+        objections.push('The password is too similar to the email.')
       }
-      return null
+      if ((await commonPasswords()).has(password.toLowerCase())) {
+        objections.push('This password is too common.')
+      }
+      return objections
     },
   }
 }
 
+function rethrow(cause: unknown): never {
+  if (cause instanceof AppError) throw cause
+  throw new AppError('unavailable', 'The password could not be checked: try again.', { cause })
+}
+
 function isSameText(one: string, other: string): boolean {
   return one.normalize('NFKC').toLowerCase() === other.normalize('NFKC').toLowerCase()
+}
+
+let common: Promise<Set<string>> | undefined
+
+/** The 49,000 that leaked most often. Some megabytes: loaded when the first password is chosen. */
+function commonPasswords(): Promise<Set<string>> {
+  common ??= import('@zxcvbn-ts/language-common').then(
+    ({ dictionary }) => new Set(dictionary['passwords-common']),
+  )
+  return common
 }

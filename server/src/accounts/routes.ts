@@ -1,6 +1,13 @@
-import { email, fieldErrors, namedError, registration } from '@videoflix/contract'
+import {
+  email,
+  fieldErrors,
+  namedError,
+  PASSWORD_MAX,
+  registration,
+  secretText,
+} from '@videoflix/contract'
 import { z } from 'zod'
-import type { Rate } from '../config/env.ts'
+import type { Rate } from '../config/env-values.ts'
 import type { Settings } from '../config/settings.ts'
 import { AppError } from '../errors.ts'
 import { clientOf, isLoopback } from '../http/client.ts'
@@ -154,6 +161,8 @@ export function accountRoutes(
       const [uidText = '', tokenText = '', password = ''] = given as string[]
       const userId = links.userIdOf(uidText)
       if (userId === null) throw new AppError('invalid', 'Invalid user.')
+      const usable = secretText(PASSWORD_MAX).safeParse(password)
+      if (!usable.success) throw new AppError('invalid', usable.error.issues[0]?.message ?? '')
       await accounts.resetPassword(
         { userId, token: tokenText, password },
         clientOf(request).address,

@@ -68,6 +68,20 @@ export async function setPassword(trx: Transacting, id: number, hash: string): P
   await trx.updateTable('users').set({ password_hash: hash }).where('id', '=', id).execute()
 }
 
+/** Replaces a hash by a better one of the same password, unless the password was changed meanwhile. */
+export async function upgradePassword(
+  db: Database,
+  id: number,
+  hash: { old: string; new: string },
+): Promise<void> {
+  await db
+    .updateTable('users')
+    .set({ password_hash: hash.new })
+    .where('id', '=', id)
+    .where('password_hash', '=', hash.old)
+    .execute()
+}
+
 export async function markLogin(db: Database, id: number, now: Date): Promise<void> {
   await db.updateTable('users').set({ last_login_at: now }).where('id', '=', id).execute()
 }

@@ -1,224 +1,204 @@
 import { z } from 'zod'
+import {
+  address,
+  cookieName,
+  flag,
+  hosts,
+  httpUrl,
+  ignored,
+  integer,
+  list,
+  networks,
+  origin,
+  origins,
+  rate,
+  seconds,
+  text,
+  urlPath,
+} from './env-values.ts'
+import { OPENID_ENV } from './openid-settings.ts'
 
 /**
  * Every environment variable that Videoflix reads: its name, how its text is read, and what it is for. What a value
  * means together with others is decided in `settings.ts`. An empty value counts as not set.
  */
-
-const flag = z
-  .string()
-  .transform((text) => text.toLowerCase())
-  .pipe(z.enum(['true', 'false', '1', '0'], { error: 'write True or False' }))
-  .transform((text) => text === 'true' || text === '1')
-
-const integer = (min: number, max = Number.MAX_SAFE_INTEGER) =>
-  z
-    .string()
-    .regex(/^\d+$/, { error: 'write a whole number', abort: true })
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, {
-      error: `write a number from ${min} to ${max}`,
-    })
-
-/** Seconds in the text (decimals allowed), milliseconds in the program. */
-const seconds = (min = 0, max = 10 * 365 * 86_400) =>
-  z
-    .string()
-    .regex(/^\d+(\.\d+)?$/, { error: 'write a number of seconds', abort: true })
-    .transform((text) => Math.round(Number(text) * 1000))
-    .refine((ms) => ms >= min * 1000 && ms <= max * 1000, {
-      error: `write a number of seconds from ${min} to ${max}`,
-    })
-
-const RATE_UNITS = {
-  s: 1,
-  sec: 1,
-  second: 1,
-  m: 60,
-  min: 60,
-  minute: 60,
-  h: 3600,
-  hour: 3600,
-  d: 86_400,
-  day: 86_400,
+export const ENV_GROUPS = {
+  'The server': {
+    HOST: text.describe('Address to listen on. Default `127.0.0.1`.'),
+    PORT: integer(0, 65_535).describe('Port to listen on; 0 takes a free one. Default `8000`.'),
+    DATA_DIR: text.describe(
+      'Folder for the database, uploads, media and work files. Default `data` in the project.',
+    ),
+    DEBUG: flag.describe(
+      'True on a developer’s machine: shows sent mails at `/dev/mail/` to loopback clients. Default: True only while nothing is configured (no `SECRET_KEY`, listening on loopback).',
+    ),
+    SECRET_KEY: text.describe(
+      'At least 32 random characters; every other key is derived from it. With DEBUG one is made and kept in `DATA_DIR`.',
+    ),
+    SECRET_KEY_FALLBACKS: list.describe('Earlier secret keys that still verify, comma-separated.'),
+    LOG_LEVEL: z
+      .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+        error: 'write one of fatal, error, warn, info, debug, trace, silent',
+      })
+      .describe('How much to log. Default `info`.'),
+  },
+  'Origins and links': {
+    BACKEND_ORIGIN: origin.describe(
+      'Where clients reach this server; links in mails and media URLs start with it. Default `http://HOST:PORT`.',
+    ),
+    ALLOWED_HOSTS: hosts.describe(
+      'Host names to answer to, comma-separated; `.example.com` takes subdomains, `*` any. Default: the host of BACKEND_ORIGIN and loopback.',
+    ),
+    CORS_ALLOWED_ORIGINS: origins.describe(
+      'Origins whose pages may call the API, comma-separated. Default `http://localhost:4200` with DEBUG, else none.',
+    ),
+    CORS_ALLOW_CREDENTIALS: flag.describe(
+      'Whether those pages may send cookies; the web client needs it. Default True.',
+    ),
+    CSRF_TRUSTED_ORIGINS: origins.describe(
+      'Further origins that may send unsafe requests. Default none.',
+    ),
+    TRUSTED_PROXIES: networks.describe(
+      'Addresses or networks (CIDR) of proxies whose X-Forwarded-For is believed. Default none.',
+    ),
+    FRONTEND_URL: httpUrl.describe(
+      'Where a confirmed user is sent: the login page. Default: the home page.',
+    ),
+    RESET_PASSWORD_URL: httpUrl.describe(
+      'Page that the link in a reset mail opens. Default: a page of this server.',
+    ),
+  },
+  Cookies: {
+    JWT_ACCESS_COOKIE_NAME: cookieName.describe('Default `vf_access`.'),
+    JWT_REFRESH_COOKIE_NAME: cookieName.describe('Default `vf_refresh`.'),
+    JWT_COOKIE_SECURE: flag.describe('Cookies over HTTPS only. Default: True without DEBUG.'),
+    JWT_COOKIE_SAMESITE: z
+      .string()
+      .transform((value) => value.toLowerCase())
+      .pipe(z.enum(['lax', 'strict', 'none'], { error: 'write Lax, Strict or None' }))
+      .describe('`Lax`, `Strict` or `None`; a client on another site needs `None`. Default `Lax`.'),
+  },
+  Mail: {
+    EMAIL_BACKEND: text
+      .refine((value) => /(^|\.)(console|smtp|filebased)\.EmailBackend$/.test(value), {
+        error:
+          'write one that ends in console.EmailBackend, smtp.EmailBackend or filebased.EmailBackend',
+      })
+      .describe(
+        'How mail is sent: ends in `smtp.EmailBackend`, `console.EmailBackend` or `filebased.EmailBackend`. Default: smtp when EMAIL_HOST is set, else console.',
+      ),
+    EMAIL_HOST: text.describe('SMTP server.'),
+    EMAIL_PORT: integer(1, 65_535).describe('Default 587 with EMAIL_USE_TLS, else 25.'),
+    EMAIL_USE_TLS: flag.describe('STARTTLS (port 587), or TLS at once on port 465. Default False.'),
+    EMAIL_HOST_USER: text.describe('SMTP user name.'),
+    EMAIL_HOST_PASSWORD: text.describe('SMTP password.'),
+    EMAIL_FILE_PATH: text.describe('Folder of filebased mails. Default `mails` in DATA_DIR.'),
+    DEFAULT_FROM_EMAIL: text.describe('Sender of mails. Default `Videoflix <noreply@HOST>`.'),
+  },
+  Database: {
+    DATABASE_URL: text
+      .refine((value) => /^(postgres(ql)?|sqlite):/.test(value), {
+        error: 'write a URL such as postgresql://user:password@host:5432/name',
+      })
+      .describe('PostgreSQL as one URL, instead of DB_*.'),
+    DB_NAME: text.describe('Name of the PostgreSQL database. Without it: SQLite in DATA_DIR.'),
+    DB_USER: text.describe('PostgreSQL user.'),
+    DB_PASSWORD: text.describe('PostgreSQL password.'),
+    DB_HOST: text.describe('PostgreSQL host, or the folder of its socket. Default `127.0.0.1`.'),
+    DB_PORT: integer(1, 65_535).describe('Default 5432.'),
+    DB_SSL_REQUIRE: flag.describe('Require TLS to PostgreSQL. Default False.'),
+    DB_SSL_ROOTCERT: text.describe('File of the certificate authority that PostgreSQL must show.'),
+    USE_SQLITE_LOCAL: flag.describe('Use SQLite even when DB_NAME is set. Default False.'),
+  },
+  Media: {
+    MEDIA_URL: urlPath.describe('Path under which local media is served. Default `/media/`.'),
+    MEDIA_URL_TTL: seconds(1).describe(
+      'Least life of a signed media URL; long films get more. Default 3600.',
+    ),
+    USE_S3_MEDIA: flag.describe('Only False yet: media is kept in MEDIA_ROOT. Default False.'),
+    MEDIA_ROOT: text.describe('Folder of published media. Default `media` in DATA_DIR.'),
+  },
+  'Sessions, links and passwords': {
+    ACCESS_TOKEN_TTL: seconds(1, 300).describe(
+      'Life of an access token, at most 300. Default 300.',
+    ),
+    REFRESH_TOKEN_TTL: seconds(1).describe('Life of a session. Default 3600.'),
+    REFRESH_TOKEN_REMEMBER_TTL: seconds(1).describe(
+      'Life of a session with “remember me”. Default 604800.',
+    ),
+    REFRESH_GRACE: seconds(0).describe(
+      'How long the token before the current one is still accepted. Default 30.',
+    ),
+    CONFIRM_LINK_TTL: seconds(1).describe('Life of a confirmation link. Default 259200 (72 h).'),
+    RESET_LINK_TTL: seconds(1).describe('Life of a reset link. Default 3600.'),
+    PASSWORD_MIN_LENGTH: integer(1, 128).describe('Default 8.'),
+    ARGON2_MEMORY_KIB: integer(19_456, 4_194_304).describe(
+      'Memory of a password hash, at least 19456 (19 MiB). Default 19456.',
+    ),
+  },
+  'Sign-in with OpenID Connect': OPENID_ENV,
+  Uploads: {
+    UPLOAD_TTL: seconds(1).describe('When an abandoned upload is removed. Default 86400.'),
+    MAX_UPLOAD_BYTES: integer(1).describe('Largest upload. Default 10000000000 (10 GB).'),
+    MIN_FREE_DISK_BYTES: integer(0).describe(
+      'Free space that uploads leave on the disk. Default 1000000000 (1 GB).',
+    ),
+  },
+  Processing: {
+    JOB_LEASE: seconds(1).describe('How long a worker owns a task without renewing. Default 30.'),
+    JOB_SWEEP_INTERVAL: seconds(0.1).describe('How often due tasks are looked for. Default 10.'),
+    JOB_TIMEOUT: seconds(1).describe('Longest run of one task. Default 21600 (6 h).'),
+    JOB_ATTEMPTS: integer(1, 100).describe('How often a task is tried. Default 3.'),
+    JOB_CONCURRENCY: integer(1, 64).describe('Films processed at once by one worker. Default 1.'),
+    TRANSCODE_LOCALLY: flag.describe(
+      'Run a worker inside the server process. Default True; set False where `videoflix worker` runs.',
+    ),
+    FFMPEG_BIN: text.describe('The ffmpeg program. Default `ffmpeg`.'),
+    FFPROBE_BIN: text.describe('The ffprobe program. Default: beside FFMPEG_BIN, else `ffprobe`.'),
+  },
+  'Rate limits': {
+    RATE_LIMIT_LOGIN: rate.describe('Logins per client. Default `20/min`.'),
+    RATE_LIMIT_REGISTER: rate.describe('Registrations per client. Default `20/min`.'),
+    RATE_LIMIT_FORGOT: rate.describe('Reset mails per client. Default `10/min`.'),
+    RATE_LIMIT_EMAIL_EXISTS: rate.describe('Address checks per client. Default `30/min`.'),
+  },
+  'First superuser': {
+    DJANGO_SUPERUSER_USERNAME: text.describe('Kept with the first superuser; login is by email.'),
+    DJANGO_SUPERUSER_EMAIL: address.describe('Email of the first superuser.'),
+    DJANGO_SUPERUSER_PASSWORD: text.describe('Password of the first superuser.'),
+  },
+  'Accepted and ignored': {
+    FRONTEND_CONFIRM_URL: ignored('confirmation links always lead to this server'),
+    REDIS_URL: ignored('tasks are kept in the database'),
+    REDIS_HOST: ignored('tasks are kept in the database'),
+    REDIS_PORT: ignored('tasks are kept in the database'),
+    REDIS_DB: ignored('tasks are kept in the database'),
+    REDIS_LOCATION: ignored('caches are kept in the process'),
+    AWS_ACCESS_KEY_ID: ignored('media is kept in MEDIA_ROOT'),
+    AWS_SECRET_ACCESS_KEY: ignored('media is kept in MEDIA_ROOT'),
+    AWS_STORAGE_BUCKET_NAME: ignored('media is kept in MEDIA_ROOT'),
+    AWS_S3_REGION_NAME: ignored('media is kept in MEDIA_ROOT'),
+    AWS_S3_QUERYSTRING_AUTH: ignored('media URLs are always signed'),
+    CSRF_COOKIE_SECURE: ignored('there is no CSRF cookie: origins are checked instead'),
+    SESSION_COOKIE_SECURE: ignored('there is no session cookie beside the two JWT cookies'),
+  },
 } as const
-
-export interface Rate {
-  count: number
-  windowMs: number
-}
-
-const rate = z.string().transform((text, context): Rate => {
-  const match = /^(\d+)\/([a-z]+)$/.exec(text)
-  const unit = RATE_UNITS[match?.[2] as keyof typeof RATE_UNITS]
-  if (!match || !unit || Number(match[1]) < 1) {
-    context.addIssue('write a rate such as 20/min (s, min, hour or day)')
-    return z.NEVER
-  }
-  return { count: Number(match[1]), windowMs: unit * 1000 }
-})
-
-const list = z.string().transform((text) =>
-  text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== ''),
-)
-
-const httpUrl = z.string().refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ''), {
-  error: 'write a full URL such as https://films.example.com',
-})
-
-const origin = httpUrl.transform((text) => new URL(text).origin)
-
-const origins = list.transform((items, context) =>
-  items.map((item) => {
-    if (item === '*') return item
-    const parsed = origin.safeParse(item)
-    if (parsed.success) return parsed.data
-    context.addIssue(`"${item}" is no origin: write scheme and host, such as https://example.com`)
-    return z.NEVER
-  }),
-)
-
-const ignored = (instead: string) => z.string().meta({ ignoredBecause: instead })
-
-const text = z.string()
 
 export const ENV = {
-  HOST: text.describe('Address to listen on. Default `127.0.0.1`.'),
-  PORT: integer(0, 65_535).describe('Port to listen on; 0 takes a free one. Default `8000`.'),
-  DATA_DIR: text.describe(
-    'Folder for the database, uploads, media and work files. Default `data` in the project.',
-  ),
-  DEBUG: flag.describe(
-    'True on a developer’s machine: shows sent mails at `/dev/mail/` to loopback clients. Default: True only while nothing is configured (no `SECRET_KEY`, listening on loopback).',
-  ),
-  SECRET_KEY: text.describe(
-    'At least 32 random characters; every other key is derived from it. With DEBUG one is made and kept in `DATA_DIR`.',
-  ),
-  SECRET_KEY_FALLBACKS: list.describe('Earlier secret keys that still verify, comma-separated.'),
-  LOG_LEVEL: z
-    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
-      error: 'write one of fatal, error, warn, info, debug, trace, silent',
-    })
-    .describe('How much to log. Default `info`.'),
-
-  BACKEND_ORIGIN: origin.describe(
-    'Where clients reach this server; links in mails and media URLs start with it. Default `http://HOST:PORT`.',
-  ),
-  ALLOWED_HOSTS: list.describe(
-    'Host names to answer to, comma-separated; `.example.com` takes subdomains, `*` any. Default: the host of BACKEND_ORIGIN and loopback.',
-  ),
-  CORS_ALLOWED_ORIGINS: origins.describe(
-    'Origins whose pages may call the API, comma-separated. Default `http://localhost:4200` with DEBUG, else none.',
-  ),
-  CORS_ALLOW_CREDENTIALS: flag.describe(
-    'Whether those pages may send cookies; the web client needs it. Default True.',
-  ),
-  CSRF_TRUSTED_ORIGINS: origins.describe(
-    'Further origins that may send unsafe requests. Default none.',
-  ),
-  TRUSTED_PROXIES: list.describe(
-    'Addresses or networks (CIDR) of proxies whose X-Forwarded-For is believed. Default none.',
-  ),
-  FRONTEND_URL: httpUrl.describe(
-    'Where a confirmed user is sent: the login page. Default: the home page.',
-  ),
-  RESET_PASSWORD_URL: httpUrl.describe(
-    'Page that the link in a reset mail opens. Default: a page of this server.',
-  ),
-
-  JWT_ACCESS_COOKIE_NAME: text.describe('Default `vf_access`.'),
-  JWT_REFRESH_COOKIE_NAME: text.describe('Default `vf_refresh`.'),
-  JWT_COOKIE_SECURE: flag.describe('Cookies over HTTPS only. Default: True without DEBUG.'),
-  JWT_COOKIE_SAMESITE: z
-    .string()
-    .transform((value) => value.toLowerCase())
-    .pipe(z.enum(['lax', 'strict', 'none'], { error: 'write Lax, Strict or None' }))
-    .describe('`Lax`, `Strict` or `None`; a client on another site needs `None`. Default `Lax`.'),
-
-  EMAIL_BACKEND: text
-    .refine((value) => /(^|\.)(console|smtp|filebased)\.EmailBackend$/.test(value), {
-      error:
-        'write one that ends in console.EmailBackend, smtp.EmailBackend or filebased.EmailBackend',
-    })
-    .describe(
-      'How mail is sent: ends in `smtp.EmailBackend`, `console.EmailBackend` or `filebased.EmailBackend`. Default: smtp when EMAIL_HOST is set, else console.',
-    ),
-  EMAIL_HOST: text.describe('SMTP server.'),
-  EMAIL_PORT: integer(1, 65_535).describe('Default 587 with EMAIL_USE_TLS, else 25.'),
-  EMAIL_USE_TLS: flag.describe('STARTTLS (port 587), or TLS at once on port 465. Default False.'),
-  EMAIL_HOST_USER: text.describe('SMTP user name.'),
-  EMAIL_HOST_PASSWORD: text.describe('SMTP password.'),
-  EMAIL_FILE_PATH: text.describe('Folder of filebased mails. Default `mails` in DATA_DIR.'),
-  DEFAULT_FROM_EMAIL: text.describe('Sender of mails. Default `Videoflix <noreply@HOST>`.'),
-
-  DATABASE_URL: text
-    .refine((value) => /^(postgres(ql)?|sqlite):/.test(value), {
-      error: 'write a URL such as postgresql://user:password@host:5432/name',
-    })
-    .describe('PostgreSQL as one URL, instead of DB_*.'),
-  DB_NAME: text.describe('Name of the PostgreSQL database. Without it: SQLite in DATA_DIR.'),
-  DB_USER: text.describe('PostgreSQL user.'),
-  DB_PASSWORD: text.describe('PostgreSQL password.'),
-  DB_HOST: text.describe('PostgreSQL host, or the folder of its socket. Default `127.0.0.1`.'),
-  DB_PORT: integer(1, 65_535).describe('Default 5432.'),
-  DB_SSL_REQUIRE: flag.describe('Require TLS to PostgreSQL. Default False.'),
-  DB_SSL_ROOTCERT: text.describe('File of the certificate authority that PostgreSQL must show.'),
-  USE_SQLITE_LOCAL: flag.describe('Use SQLite even when DB_NAME is set. Default False.'),
-
-  MEDIA_URL: text.describe('Path under which local media is served. Default `/media/`.'),
-  MEDIA_ROOT: text.describe('Folder of published media. Default `media` in DATA_DIR.'),
-
-  ACCESS_TOKEN_TTL: seconds(1, 300).describe('Life of an access token, at most 300. Default 300.'),
-  REFRESH_TOKEN_TTL: seconds(1).describe('Life of a session. Default 3600.'),
-  REFRESH_TOKEN_REMEMBER_TTL: seconds(1).describe(
-    'Life of a session with “remember me”. Default 604800.',
-  ),
-  REFRESH_GRACE: seconds(0).describe(
-    'How long the token before the current one is still accepted. Default 30.',
-  ),
-  CONFIRM_LINK_TTL: seconds(1).describe('Life of a confirmation link. Default 259200 (72 h).'),
-  RESET_LINK_TTL: seconds(1).describe('Life of a reset link. Default 3600.'),
-  PASSWORD_MIN_LENGTH: integer(1, 128).describe('Default 8.'),
-  ARGON2_MEMORY_KIB: integer(19_456, 4_194_304).describe(
-    'Memory of a password hash, at least 19456 (19 MiB). Default 19456.',
-  ),
-  MEDIA_URL_TTL: seconds(1).describe(
-    'Least life of a signed media URL; long films get more. Default 3600.',
-  ),
-
-  UPLOAD_TTL: seconds(1).describe('When an abandoned upload is removed. Default 86400.'),
-  MAX_UPLOAD_BYTES: integer(1).describe('Largest upload. Default 10000000000 (10 GB).'),
-  MIN_FREE_DISK_BYTES: integer(0).describe(
-    'Free space that uploads leave on the disk. Default 1000000000 (1 GB).',
-  ),
-
-  JOB_LEASE: seconds(1).describe('How long a worker owns a task without renewing. Default 30.'),
-  JOB_SWEEP_INTERVAL: seconds(0.1).describe('How often due tasks are looked for. Default 10.'),
-  JOB_TIMEOUT: seconds(1).describe('Longest run of one task. Default 21600 (6 h).'),
-  JOB_ATTEMPTS: integer(1, 100).describe('How often a task is tried. Default 3.'),
-  JOB_CONCURRENCY: integer(1, 64).describe('Films processed at once by one worker. Default 1.'),
-  TRANSCODE_LOCALLY: flag.describe(
-    'Run a worker inside the server process. Default True; set False where `videoflix worker` runs.',
-  ),
-  FFMPEG_BIN: text.describe('The ffmpeg program. Default `ffmpeg`.'),
-  FFPROBE_BIN: text.describe('The ffprobe program. Default: beside FFMPEG_BIN, else `ffprobe`.'),
-
-  RATE_LIMIT_LOGIN: rate.describe('Logins per client. Default `20/min`.'),
-  RATE_LIMIT_REGISTER: rate.describe('Registrations per client. Default `20/min`.'),
-  RATE_LIMIT_FORGOT: rate.describe('Reset mails per client. Default `10/min`.'),
-  RATE_LIMIT_EMAIL_EXISTS: rate.describe('Address checks per client. Default `30/min`.'),
-
-  DJANGO_SUPERUSER_USERNAME: text.describe('Kept with the first superuser; login is by email.'),
-  DJANGO_SUPERUSER_EMAIL: text.describe('Email of the first superuser.'),
-  DJANGO_SUPERUSER_PASSWORD: text.describe('Password of the first superuser.'),
-
-  FRONTEND_CONFIRM_URL: ignored('confirmation links always lead to this server'),
-  CSRF_COOKIE_SECURE: ignored('there is no CSRF cookie: origins are checked instead'),
-  SESSION_COOKIE_SECURE: ignored('there is no session cookie beside the two JWT cookies'),
-} as const
+  ...ENV_GROUPS['The server'],
+  ...ENV_GROUPS['Origins and links'],
+  ...ENV_GROUPS['Cookies'],
+  ...ENV_GROUPS['Mail'],
+  ...ENV_GROUPS['Database'],
+  ...ENV_GROUPS['Media'],
+  ...ENV_GROUPS['Sessions, links and passwords'],
+  ...ENV_GROUPS['Sign-in with OpenID Connect'],
+  ...ENV_GROUPS['Uploads'],
+  ...ENV_GROUPS['Processing'],
+  ...ENV_GROUPS['Rate limits'],
+  ...ENV_GROUPS['First superuser'],
+  ...ENV_GROUPS['Accepted and ignored'],
+}
 
 type EnvTable = typeof ENV
 /** The variables that are set, read; those that are not are absent. */
@@ -238,7 +218,7 @@ export function readEnv(variables: Record<string, string | undefined>): {
     if (value === undefined || value === '') continue
     const parsed = schema.safeParse(value)
     if (!parsed.success) {
-      const shown = /SECRET|PASSWORD|KEY/.test(name) ? 'its value' : `"${value}"`
+      const shown = /SECRET|PASSWORD|KEY|DATABASE_URL/.test(name) ? 'its value' : `"${value}"`
       problems.push(`${name}: ${shown} is not understood; ${parsed.error.issues[0]?.message}.`)
       continue
     }
@@ -248,5 +228,5 @@ export function readEnv(variables: Record<string, string | undefined>): {
     }
     env[name] = parsed.data
   }
-  return { env: env as Env, problems, warnings }
+  return { env, problems, warnings }
 }

@@ -1,6 +1,9 @@
 import { join, resolve } from 'node:path'
 import { AppError } from '../errors.ts'
-import { readEnv, type Env, type Rate } from './env.ts'
+import { readEnv, type Env } from './env.ts'
+import type { Rate } from './env-values.ts'
+import { openIdSettings, whatIsHalfOpenId, type OpenIdSettings } from './openid-settings.ts'
+import { whatIsUnsafe } from './unsafe.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -55,6 +58,7 @@ export interface Settings {
   }
   links: { confirmTtlMs: number; resetTtlMs: number }
   passwords: { minLength: number; argon2MemoryKib: number }
+  openId: OpenIdSettings | null
   mail: MailSettings
   database: DatabaseSettings
   media: { root: string; urlPath: string; urlTtlMs: number }
@@ -81,9 +85,35 @@ export function readSettings(
 ): { settings: Settings; warnings: string[] } {
   const { env, problems, warnings } = readEnv(variables)
   if (problems.length > 0) throw new AppError('misconfigured', problems.join(' '))
+  const half = whatIsHalfConfigured(env)
+  if (half) throw new AppError('misconfigured', half)
   const settings = settingsFrom(env, projectDir)
-  refuseUnsafe(settings)
+  const unsafe = whatIsUnsafe(settings)
+  if (unsafe) throw new AppError('misconfigured', unsafe)
   return { settings, warnings }
+}
+
+/** A sentence about settings of which one is nothing without another, or null. */
+function whatIsHalfConfigured(env: Env): string | null {
+  if (env.USE_S3_MEDIA) {
+    return 'USE_S3_MEDIA=True is not possible yet: set it to False to keep media in MEDIA_ROOT.'
+  }
+  const isPostgresUrl = env.DATABASE_URL !== undefined || env.USE_SQLITE_LOCAL === true
+  const isDatabaseMeant = env.DB_HOST ?? env.DB_USER ?? env.DB_PASSWORD
+  if (!isPostgresUrl && env.DB_NAME === undefined && isDatabaseMeant !== undefined) {
+    return 'DB_HOST, DB_USER or DB_PASSWORD is set, but DB_NAME is missing: set it, or remove them to use SQLite.'
+  }
+  if (env.EMAIL_BACKEND?.endsWith('smtp.EmailBackend') && env.EMAIL_HOST === undefined) {
+    return 'EMAIL_BACKEND is smtp, but EMAIL_HOST is missing: set it.'
+  }
+  if (env.EMAIL_BACKEND === undefined && env.EMAIL_HOST === undefined && env.EMAIL_HOST_USER) {
+    return 'EMAIL_HOST_USER is set, but EMAIL_HOST is missing: set it, or remove EMAIL_HOST_USER.'
+  }
+  const isSmtp = env.EMAIL_BACKEND?.endsWith('smtp.EmailBackend') ?? env.EMAIL_HOST !== undefined
+  if (isSmtp && !!env.EMAIL_HOST_USER !== !!env.EMAIL_HOST_PASSWORD) {
+    return 'Of EMAIL_HOST_USER and EMAIL_HOST_PASSWORD only one is set: set both, or none.'
+  }
+  return whatIsHalfOpenId(env)
 }
 
 function settingsFrom(env: Env, projectDir: string): Settings {
@@ -127,11 +157,12 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       minLength: env.PASSWORD_MIN_LENGTH ?? 8,
       argon2MemoryKib: env.ARGON2_MEMORY_KIB ?? 19_456,
     },
+    openId: openIdSettings(env),
     mail: mailSettings(env, dataDir, backendOrigin),
     database: databaseSettings(env, dataDir),
     media: {
       root: resolve(projectDir, env.MEDIA_ROOT ?? join(dataDir, 'media')),
-      urlPath: `/${(env.MEDIA_URL ?? 'media').replace(/^https?:\/\/[^/]+/, '').replace(/^\/+|\/+$/g, '')}/`,
+      urlPath: env.MEDIA_URL ?? '/media/',
       urlTtlMs: env.MEDIA_URL_TTL ?? HOUR,
     },
     originalsDir: join(dataDir, 'originals'),
@@ -178,14 +209,11 @@ function mailSettings(env: Env, dataDir: string, backendOrigin: string | null): 
   if (backend.endsWith('filebased.EmailBackend')) {
     return { kind: 'file', from, folder: resolve(env.EMAIL_FILE_PATH ?? join(dataDir, 'mails')) }
   }
-  if (env.EMAIL_HOST === undefined) {
-    throw new AppError('misconfigured', 'EMAIL_BACKEND is smtp, but EMAIL_HOST is missing: set it.')
-  }
   const useTls = env.EMAIL_USE_TLS ?? false
   return {
     kind: 'smtp',
     from,
-    host: env.EMAIL_HOST,
+    host: env.EMAIL_HOST ?? 'localhost',
     port: env.EMAIL_PORT ?? (useTls ? 587 : 25),
     useTls,
     user: env.EMAIL_HOST_USER ?? null,
@@ -210,15 +238,7 @@ function databaseSettings(env: Env, dataDir: string): DatabaseSettings {
 }
 
 function urlOfParts(env: Env): string | null {
-  if (env.DB_NAME === undefined) {
-    if (env.DB_HOST !== undefined || env.DB_USER !== undefined) {
-      throw new AppError(
-        'misconfigured',
-        'DB_HOST or DB_USER is set, but DB_NAME is missing: set it, or remove them to use SQLite.',
-      )
-    }
-    return null
-  }
+  if (env.DB_NAME === undefined) return null
   const part = encodeURIComponent
   const login = `${part(env.DB_USER ?? 'postgres')}:${part(env.DB_PASSWORD ?? '')}`
   const host = env.DB_HOST ?? '127.0.0.1'
@@ -243,31 +263,4 @@ function isLoopbackName(host: string): boolean {
 function defaultHosts(backendOrigin: string | null): string[] {
   const own = backendOrigin === null ? [] : [new URL(backendOrigin).hostname]
   return [...new Set([...own, 'localhost', '127.0.0.1', '[::1]'])]
-}
-
-const WELL_KNOWN = /change.?me|insecure|your.?secret|example|default|^(.)\1*$|^secret|^password/i
-
-function refuseUnsafe(settings: Settings): void {
-  const problem = whatIsUnsafe(settings)
-  if (problem) throw new AppError('misconfigured', problem)
-}
-
-function whatIsUnsafe(settings: Settings): string | null {
-  const { cookies, debug, secretKey } = settings
-  const make = 'make one with `openssl rand -base64 48`'
-  if (!debug && secretKey === null)
-    return `SECRET_KEY is missing: ${make}, or set DEBUG=True to try things out.`
-  if (!debug && secretKey !== null && secretKey.length < 32) {
-    return `SECRET_KEY is too short (${secretKey.length} characters, at least 32): ${make}.`
-  }
-  if (!debug && secretKey !== null && WELL_KNOWN.test(secretKey)) {
-    return `SECRET_KEY looks like an example that others know: ${make}.`
-  }
-  if (cookies.sameSite === 'none' && !cookies.secure) {
-    return 'JWT_COOKIE_SAMESITE=None needs JWT_COOKIE_SECURE=True: browsers refuse the cookies otherwise.'
-  }
-  if (settings.corsOrigins.includes('*') || settings.trustedOrigins.includes('*')) {
-    return 'CORS_ALLOWED_ORIGINS or CSRF_TRUSTED_ORIGINS is "*": with cookies every site could act for your users; name the origins.'
-  }
-  return null
 }

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { CookieNames } from './cookies.ts'
+import { readCookie, type CookieNames } from './cookies.ts'
 import { AppError } from '../errors.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { Refusal, Viewer } from '../sessions/viewer.ts'
@@ -58,9 +58,9 @@ export function createAuthentication(needs: {
 }
 
 /** The cookie, if it is not empty, decides alone; else the Authorization header (RFC 6750 §2.1). */
-function accessTokenOf(request: FastifyRequest, cookies: CookieNames): string | null {
-  const cookie = request.cookies[cookies.accessName]
-  if (cookie) return cookie
+export function accessTokenOf(request: FastifyRequest, cookies: CookieNames): string | null {
+  const cookie = readCookie(request, cookies.accessName)
+  if (cookie !== null) return cookie
   const match = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')
   return match?.[1] ?? null
 }

@@ -8,7 +8,10 @@ import { VERSION } from '../version.ts'
 import type { Server } from './server.ts'
 
 /** Swagger UI as that package carries it; its plugin would keep a page of its own, with inline scripts. */
-const VIEWER_DIR = join(dirname(fileURLToPath(import.meta.resolve('@fastify/swagger-ui'))), 'static')
+const VIEWER_DIR = join(
+  dirname(fileURLToPath(import.meta.resolve('@fastify/swagger-ui'))),
+  'static',
+)
 
 /** OpenAPI 3.1 of every route at `/openapi.json`. Register it before the routes. */
 export async function describeRoutes(server: Server, cookieName: string): Promise<void> {

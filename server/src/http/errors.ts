@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import { MESSAGES } from '@videoflix/contract'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
@@ -67,20 +69,46 @@ function fromFastify(
   request: FastifyRequest,
 ): { status: number; body: unknown } | null {
   if (Array.isArray(error.validation)) {
-    return { status: 400, body: fieldErrors(error.validation as Validation[], request.body) }
+    return { status: 400, body: fieldErrors(error.validation, request.body) }
   }
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
-    const type = String(request.headers['content-type'] ?? '')
+    const type = request.headers['content-type'] ?? ''
     return { status: 415, body: { detail: `Unsupported media type "${type}" in request.` } }
   }
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE' || error.statusCode === 413) {
     return { status: 413, body: { detail: 'The body is larger than is accepted here.' } }
+  }
+  if (error.code === 'FST_ERR_BAD_URL' || error.code === 'FST_ERR_MAX_PARAM_LENGTH') {
+    return { status: 404, body: { detail: 'Not found.' } }
   }
   if (error instanceof SyntaxError || error.code === 'FST_ERR_CTP_INVALID_JSON_BODY') {
     return { status: 400, body: { detail: `JSON parse error - ${error.message}` } }
   }
   const status = error.statusCode ?? 500
   return status >= 400 && status < 500 ? { status, body: { detail: error.message } } : null
+}
+
+/** What the rate limiter throws. */
+export function throttled(seconds: number): Error & { statusCode: number } {
+  const unit = seconds === 1 ? 'second' : 'seconds'
+  const message = `Request was throttled. Expected available in ${seconds} ${unit}.`
+  return Object.assign(new Error(message), { statusCode: 429 })
+}
+
+const BROKEN: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }
+
+/** Bytes that are no HTTP request never become one of Fastify's: they are answered on the socket. */
+export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const status = BROKEN[error.code ?? ''] ?? 400
+  const body = JSON.stringify({ detail: `${STATUS_CODES[status]}.` })
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${body.length}\r\nVary: Origin\r\nConnection: close\r\n\r\n${body}`,
+  )
 }
 
 interface Validation {

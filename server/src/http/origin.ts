@@ -1,6 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import type { Settings } from '../config/settings.ts'
 
+/** RFC 9110 §7.2, without what no browser sends. */
+const HOST = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
+
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 export interface OriginRules {
@@ -27,12 +30,12 @@ export function createOriginRules(
       if (SAFE_METHODS.has(request.method)) return true
       const { origin, host } = request.headers
       if (origin === undefined) return !isCrossSite(request)
-      return changers.has(origin) || URL.parse(origin)?.host === host
+      return changers.has(origin) || origin === `http://${host}` || origin === `https://${host}`
     },
 
     isOurHost(hostHeader) {
-      const name = hostHeader && URL.parse(`http://${hostHeader}`)?.hostname
-      if (!name) return false
+      const name = HOST.exec(hostHeader ?? '')?.[1]?.toLowerCase()
+      if (name === undefined) return false
       return hosts.some(
         (host) => host === '*' || host === name || (host.startsWith('.') && isBelow(name, host)),
       )

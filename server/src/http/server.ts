@@ -9,22 +9,22 @@ import Fastify, {
   type FastifyInstance,
   type FastifyRequest,
 } from 'fastify'
-import {
-  serializerCompiler,
-  validatorCompiler,
-  type ZodTypeProvider,
-} from 'fastify-type-provider-zod'
+import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Settings } from '../config/settings.ts'
 import type { Viewer } from '../sessions/viewer.ts'
 import type { Access, Authentication } from './authentication.ts'
-import { sendError, type ErrorShape } from './errors.ts'
+import { answerBrokenRequest, sendError, throttled, type ErrorShape } from './errors.ts'
+import { acceptJsonOnly } from './json-body.ts'
 import type { OriginRules } from './origin.ts'
+import { serializerCompiler } from './serializer.ts'
 import { RouteTable } from './route-table.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
     errorShape?: ErrorShape
+    /** The body may be absent or anything: it is not read. */
+    ignoresBody?: boolean
   }
   interface FastifyRequest {
     viewer: Viewer | null
@@ -65,6 +65,9 @@ export async function createServer(needs: {
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
     return503OnClosing: true,
+    frameworkErrors: (error, request, reply) =>
+      void sendError(error, request, reply.header('vary', 'Origin')),
+    clientErrorHandler: answerBrokenRequest,
   }).withTypeProvider<ZodTypeProvider>()
 
   server.setValidatorCompiler(validatorCompiler)
@@ -79,12 +82,13 @@ export async function createServer(needs: {
     }
     server.routeTable.add(route)
   })
-  acceptEmptyJson(server)
+  acceptJsonOnly(server)
 
   server.addHook('onRequest', async (request, reply) => {
-    if (!origins.isOurHost(request.headers.host)) {
-      await reply.code(400).send({ detail: 'Invalid host header: add the name to ALLOWED_HOSTS.' })
-    }
+    reply.header('vary', 'Origin')
+    if (origins.isOurHost(request.headers.host)) return
+    const detail = 'Invalid host header: add the name to ALLOWED_HOSTS.'
+    return reply.code(400).send({ detail })
   })
   await server.register(helmet, HELMET)
   await server.register(cookie)
@@ -96,6 +100,8 @@ export async function createServer(needs: {
         credentials: settings.corsCredentials,
         methods: ['DELETE', 'GET', 'OPTIONS', 'PATCH', 'POST', 'PUT'],
         maxAge: 86_400,
+        optionsSuccessStatus: 200,
+        strictPreflight: false,
         ...(isUpload(request) ? UPLOAD_HEADERS : { allowedHeaders: REQUEST_HEADERS }),
       })
     },
@@ -113,32 +119,36 @@ export async function createServer(needs: {
   })
 
   server.addHook('onRequest', async (request, reply) => {
-    reply.header('vary', 'Origin')
     if (!origins.mayChange(request)) {
       return reply.code(403).send({ detail: 'Requests from this origin are not allowed.' })
     }
     const { access } = request.routeOptions.config
-    if (access === undefined || access === 'public') return
-    await authentication.admit(request, reply, access)
+    if (access === undefined) return
+    // An async hook that has answered must return the reply: else Fastify may go on to the handler.
+    if (!(await authentication.admit(request, reply, access))) return reply
   })
   server.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?')[0] ?? ''
     const here = server.routeTable.at(path)
-    if (here.length > 0) {
+    const isWrongMethod = here.every(({ method }) => method !== request.method)
+    if (here.length > 0 && isWrongMethod) {
       const access = here.find((entry) => entry.access !== 'public')?.access ?? 'public'
       if (!(await authentication.admit(request, reply, access))) return reply
-      const methods = [...new Set(here.map((entry) => entry.method)), 'OPTIONS'].sort()
-      reply.header('allow', methods.join(', '))
+      const methods = METHODS.filter((method) => here.some((entry) => entry.method === method))
+      reply.header('allow', [...methods, 'OPTIONS'].join(', '))
       if (request.method === 'OPTIONS') return reply.code(200).send()
       return reply.code(405).send({ detail: `Method "${request.method}" not allowed.` })
     }
-    if (!path.endsWith('/') && server.routeTable.at(`${path}/`).length > 0) {
+    if (here.length === 0 && !path.endsWith('/') && server.routeTable.at(`${path}/`).length > 0) {
       return reply.code(301).header('location', withSlash(request)).send()
     }
     return reply.code(404).send({ detail: 'Not found.' })
   })
   return server
 }
+
+/** As an `Allow` header lists them. */
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD']
 
 /** Exactly what the web client may send. */
 const REQUEST_HEADERS = [
@@ -192,27 +202,9 @@ const HELMET = {
   crossOriginResourcePolicy: { policy: 'cross-origin' },
 } as const
 
-function throttled(seconds: number): Error & { statusCode: number } {
-  const message = `Request was throttled. Expected available in ${seconds} second${seconds === 1 ? '' : 's'}.`
-  return Object.assign(new Error(message), { statusCode: 429 })
-}
-
 /** A path is relative to this server: `//host/path` must not lead elsewhere. */
 function withSlash(request: FastifyRequest): string {
   const [path = '', ...query] = request.url.split('?')
   const target = `/${path.replace(/^\/+/, '')}/`
   return query.length > 0 ? `${target}?${query.join('?')}` : target
-}
-
-/** A JSON body that is absent or empty is the empty object, as clients of the original expect. */
-function acceptEmptyJson(server: Server): void {
-  const parse = server.getDefaultJsonParser('error', 'error')
-  server.removeAllContentTypeParsers()
-  server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, {})
-    else parse(request, body as string, done)
-  })
-  server.addHook('preValidation', async (request) => {
-    if (request.body === undefined && request.method !== 'GET') request.body = {}
-  })
 }

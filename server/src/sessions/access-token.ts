@@ -1,5 +1,6 @@
 import { errors, jwtVerify, SignJWT, type JWTPayload } from 'jose'
 import type { Keys } from '../config/keys.ts'
+import { parseRefreshToken } from './refresh-token.ts'
 
 /** Why an access token is refused; the wording of the HTTP contract is in `http/authentication.ts`. */
 export type TokenRefusal = 'expired' | 'invalid' | 'wrong_type'
@@ -32,6 +33,7 @@ export async function readAccessToken(
   text: string,
   now: Date,
 ): Promise<AccessToken | TokenRefusal> {
+  if (parseRefreshToken(text)) return 'wrong_type'
   let refusal: TokenRefusal = 'invalid'
   for (const key of keys.verifying('access')) {
     try {
@@ -53,7 +55,8 @@ export async function readAccessToken(
 }
 
 function fromPayload({ sid, sub, exp }: JWTPayload & { sid?: unknown }): AccessToken | null {
-  if (typeof sid !== 'string' || !/^\d{1,15}$/.test(sub ?? '') || exp === undefined) return null
+  if (typeof sid !== 'string' || !/^[\w-]{22}$/.test(sid)) return null
+  if (!/^\d{1,15}$/.test(sub ?? '') || exp === undefined) return null
   return { sessionId: sid, userId: Number(sub), expiresAt: new Date(exp * 1000) }
 }
 

@@ -1,16 +1,18 @@
-import { credentials, fieldErrors, namedError, profile } from '@videoflix/contract'
+import { credentials, fieldErrors, namedError, otpRefusal, profile } from '@videoflix/contract'
 import { z } from 'zod'
-import { findUserByEmail, markLogin } from '../accounts/users.ts'
+import { findUserByEmail, markLogin, upgradePassword } from '../accounts/users.ts'
 import type { Passwords } from '../accounts/passwords.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Database } from '../db/database.ts'
 import { AppError, invalid } from '../errors.ts'
 import { listFavorites } from '../favorites/favorites.ts'
+import { accessTokenOf } from '../http/authentication.ts'
 import { clientOf } from '../http/client.ts'
-import { clearSessionCookies, setSessionCookies } from '../http/cookies.ts'
+import { clearSessionCookies, readCookie, setSessionCookies } from '../http/cookies.ts'
 import type { Server } from '../http/server.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { SecondFactor } from '../two-factor/two-factor.ts'
 import type { Sessions } from './sessions.ts'
 
 export function sessionRoutes(
@@ -21,11 +23,12 @@ export function sessionRoutes(
     audit: Audit
     passwords: Passwords
     sessions: Sessions
+    secondFactor: SecondFactor
     cookies: Settings['cookies']
     loginRate: Settings['rateLimits']['login']
   },
 ): void {
-  const { db, clock, audit, passwords, sessions, cookies, loginRate } = needs
+  const { db, clock, audit, passwords, sessions, secondFactor, cookies, loginRate } = needs
 
   server.post(
     '/users/login/',
@@ -37,13 +40,14 @@ export function sessionRoutes(
       schema: {
         tags: ['Sessions'],
         summary: 'Sign in',
-        description: 'Sets the access and the refresh cookie.',
+        description:
+          'Sets the access and the refresh cookie. `otp` is a one-time or recovery code, for accounts that ask for one.',
         body: credentials,
-        response: { 200: profile, 400: fieldErrors },
+        response: { 200: profile, 400: fieldErrors, 401: otpRefusal },
       },
     },
     async (request, reply) => {
-      const { email, password, remember } = request.body
+      const { email, password, remember, otp } = request.body
       const client = clientOf(request)
       const user = await findUserByEmail(db, email)
       const isRight = await passwords.verify(user?.password_hash ?? null, password)
@@ -51,10 +55,17 @@ export function sessionRoutes(
         await audit.record('login_failed', { userId: user?.id ?? null, address: client.address })
         throw invalid({ non_field_errors: ['Invalid credentials or inactive user.'] })
       }
+      if (passwords.isOutdated(user.password_hash)) {
+        const hash = { old: user.password_hash, new: await passwords.hash(password) }
+        await upgradePassword(db, user.id, hash)
+      }
+      // After the password: who does not know it learns nothing about the second factor.
+      const refusal = await secondFactor.refusal(user, otp || null, client)
+      if (refusal) return await reply.code(401).send(refusal)
       const tokens = await sessions.start(user, { isRemembered: remember ?? false, client })
       await markLogin(db, user.id, clock.now())
       await audit.record('login', { userId: user.id, address: client.address })
-      setSessionCookies(reply, cookies, tokens, clock.now())
+      setSessionCookies(reply, cookies, tokens)
       return {
         id: user.id,
         username: user.email,
@@ -69,7 +80,7 @@ export function sessionRoutes(
   server.post(
     '/users/refresh/',
     {
-      config: { access: 'public', errorShape: 'error' },
+      config: { access: 'public', errorShape: 'error', ignoresBody: true },
       schema: {
         tags: ['Sessions'],
         summary: 'Renew the access token',
@@ -78,11 +89,11 @@ export function sessionRoutes(
       },
     },
     async (request, reply) => {
-      const refreshToken = request.cookies[cookies.refreshName]
-      if (!refreshToken) throw new AppError('unauthenticated', 'Missing refresh cookie.')
+      const refreshToken = readCookie(request, cookies.refreshName)
+      if (refreshToken === null) throw new AppError('unauthenticated', 'Missing refresh cookie.')
       const tokens = await sessions.refresh(refreshToken, clientOf(request))
       if (!tokens) throw new AppError('unauthenticated', 'Invalid refresh token.')
-      setSessionCookies(reply, cookies, tokens, clock.now())
+      setSessionCookies(reply, cookies, tokens)
       return { detail: 'Access token refreshed.' }
     },
   )
@@ -90,7 +101,7 @@ export function sessionRoutes(
   server.post(
     '/users/logout/',
     {
-      config: { access: 'public' },
+      config: { access: 'public', ignoresBody: true },
       schema: {
         tags: ['Sessions'],
         summary: 'Sign out',
@@ -100,10 +111,10 @@ export function sessionRoutes(
     },
     async (request, reply) => {
       const ended = await sessions.end({
-        accessToken: request.cookies[cookies.accessName],
-        refreshToken: request.cookies[cookies.refreshName],
+        accessToken: accessTokenOf(request, cookies),
+        refreshToken: readCookie(request, cookies.refreshName),
       })
-      if (ended) await audit.record('logout', { userId: ended.userId, address: request.ip })
+      for (const { userId } of ended) await audit.record('logout', { userId, address: request.ip })
       clearSessionCookies(reply, cookies)
       return { message: 'Successfully logged out.' }
     },

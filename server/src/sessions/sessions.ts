@@ -13,6 +13,7 @@ import type { Refusal, Viewer } from './viewer.ts'
 
 /** What a client holds: both tokens, and until when. */
 export interface SessionTokens {
+  issuedAt: Date
   accessToken: string
   accessExpiresAt: Date
   refreshToken: string
@@ -29,10 +30,11 @@ export interface Sessions {
   start(user: User, options: { isRemembered: boolean; client: Client }): Promise<SessionTokens>
   /** Null when the token opens nothing: unknown, ended, expired, or used again after its time. */
   refresh(refreshToken: string, client: Client): Promise<SessionTokens | null>
-  /** Ends the session that either token belongs to; unknown tokens are fine. */
-  end(tokens: { accessToken?: string | undefined; refreshToken?: string | undefined }): Promise<{
-    userId: number
-  } | null>
+  /** Ends the sessions that the tokens belong to, mostly one, and says whose they were; unknown tokens are fine. */
+  end(tokens: {
+    accessToken: string | null
+    refreshToken: string | null
+  }): Promise<{ userId: number }[]>
   /** Who an access token stands for. */
   check(accessToken: string): Promise<Viewer | Refusal>
   revokeAllOf(trx: Transacting, userId: number, now: Date): Promise<void>
@@ -55,6 +57,7 @@ export function createSessions(needs: {
     const accessExpiresAt = new Date(accessEnd)
     const { id: sessionId, user_id: userId, counter } = session
     return {
+      issuedAt: now,
       accessToken: await signAccessToken(
         keys,
         { sessionId, userId, expiresAt: accessExpiresAt },
@@ -130,11 +133,16 @@ export function createSessions(needs: {
 
     async end({ accessToken, refreshToken }) {
       const now = clock.now()
-      const ended = await sessionOf(accessToken, refreshToken, now)
-      if (!ended) return null
-      await rows.revokeSession(db, ended.id, now)
+      const ended = new Map<string, number>()
+      for (const session of [
+        await sessionOfRefresh(refreshToken),
+        await sessionOfAccess(accessToken, now),
+      ]) {
+        if (session && session.revoked_at === null) ended.set(session.id, session.user_id)
+      }
+      for (const id of ended.keys()) await rows.revokeSession(db, id, now)
       checks.forgetAll()
-      return { userId: ended.user_id }
+      return [...ended.values()].map((userId) => ({ userId }))
     },
 
     async check(accessToken) {
@@ -164,18 +172,15 @@ export function createSessions(needs: {
     forgetChecks: () => checks.forgetAll(),
   }
 
-  async function sessionOf(
-    accessToken: string | undefined,
-    refreshToken: string | undefined,
-    now: Date,
-  ): Promise<SessionRow | null> {
-    const parsed = refreshToken === undefined ? null : parseRefreshToken(refreshToken)
-    if (parsed && refreshToken !== undefined) {
-      const session = await findSession(parsed.sessionId)
-      if (session && isRefreshTokenOf(keys, session.key, refreshToken)) return session
-    }
-    if (accessToken === undefined) return null
-    const token = await readAccessToken(keys, accessToken, now)
+  async function sessionOfRefresh(text: string | null): Promise<SessionRow | null> {
+    const claimed = text === null ? null : parseRefreshToken(text)
+    if (text === null || !claimed) return null
+    const session = await findSession(claimed.sessionId)
+    return session && isRefreshTokenOf(keys, session.key, text) ? session : null
+  }
+
+  async function sessionOfAccess(text: string | null, now: Date): Promise<SessionRow | null> {
+    const token = text === null ? 'invalid' : await readAccessToken(keys, text, now)
     return typeof token === 'string' ? null : await findSession(token.sessionId)
   }
 
