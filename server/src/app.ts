@@ -16,6 +16,10 @@ import { createAuthentication } from './http/authentication.ts'
 import { describeRoutes, documentationRoutes } from './http/documentation.ts'
 import { createOriginRules } from './http/origin.ts'
 import { createServer, type Server } from './http/server.ts'
+import { createOpenIdAccounts } from './openid/accounts.ts'
+import { createOpenIdProvider } from './openid/provider.ts'
+import { OPENID_CALLBACK_PATH, openIdRoutes } from './openid/routes.ts'
+import { createOpenIdSignIn } from './openid/sign-in.ts'
 import { pageRoutes } from './pages/routes.ts'
 import { systemClock, type Clock } from './ports/clock.ts'
 import type { Doorbell } from './ports/doorbell/doorbell.ts'
@@ -32,6 +36,8 @@ import { createMediaUrls } from './storage/media-urls.ts'
 import { mediaRoutes } from './storage/routes.ts'
 import { newOwner } from './tasks/owner.ts'
 import { createWorker, type Worker } from './tasks/worker.ts'
+import { twoFactorRoutes } from './two-factor/routes.ts'
+import { createTwoFactor } from './two-factor/two-factor.ts'
 import { formUploadRoutes } from './uploads/form-routes.ts'
 import { createIntake, type Intake } from './uploads/intake.ts'
 import { createStaging, type Staging } from './uploads/staging.ts'
@@ -46,6 +52,7 @@ import { videoEventsRoute } from './videos/events-route.ts'
 import { createLibrary, type Library } from './videos/library.ts'
 import { processSourceHandler } from './videos/process-source.ts'
 import { catalogueRoutes } from './videos/routes.ts'
+import { removeStaleWork } from './videos/stale-work.ts'
 import { tidyVideoHandler } from './videos/tidy-video.ts'
 
 /** What every command stands on: the services, wired once. */
@@ -89,6 +96,7 @@ export async function createApp(needs: {
   const audit = createAudit({ db, clock, log })
   const passwords = createPasswords(settings.passwords)
   const sessions = createSessions({ db, clock, keys, audit, settings: settings.sessions })
+  const twoFactor = createTwoFactor({ db, clock, keys, audit, passwords })
   const frontendUrl = settings.frontendUrl ?? `${backendOrigin}/`
   const links = createAccountLinks({
     backendOrigin,
@@ -150,9 +158,41 @@ export async function createApp(needs: {
       audit,
       passwords,
       sessions,
+      secondFactor: twoFactor,
       cookies: settings.cookies,
       loginRate: settings.rateLimits.login,
     })
+    twoFactorRoutes(server, { twoFactor, loginRate: settings.rateLimits.login })
+    if (settings.openId) {
+      openIdRoutes(server, {
+        signIn: createOpenIdSignIn({
+          db,
+          clock,
+          keys,
+          audit,
+          sessions,
+          secondFactor: twoFactor,
+          provider: createOpenIdProvider({
+            settings: settings.openId,
+            redirectUri: `${backendOrigin}${OPENID_CALLBACK_PATH}`,
+            log,
+          }),
+          accounts: createOpenIdAccounts({
+            db,
+            clock,
+            audit,
+            passwords,
+            settings: settings.openId,
+          }),
+          trustsTwoFactor: settings.openId.trustsTwoFactor,
+        }),
+        audit,
+        cookies: settings.cookies,
+        loginRate: settings.rateLimits.login,
+        frontendUrl,
+        providerName: settings.openId.name,
+      })
+    }
     favoriteRoutes(server, { db, clock })
     catalogueRoutes(server, catalogue)
     mediaRoutes(server, { db, clock, media, urls, urlPath })
@@ -202,9 +242,9 @@ export async function createApp(needs: {
         settings: settings.tasks,
         owner: newOwner(process.pid),
         isRunning: (pid) => process.isRunning(pid),
+        alsoSweep: () => removeStaleWork(db, settings.tasks.workDir),
         handlers: {
           process_source: processSourceHandler({
-            db,
             log,
             doorbell,
             originals,

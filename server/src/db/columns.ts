@@ -12,7 +12,7 @@ export function columnTypes(engine: Engine) {
     instant: isSqlite ? sql`timestamp` : sql`timestamptz(3)`,
     json: isSqlite ? sql`json` : sql`jsonb`,
     /** A number that is never given twice, not even after a deletion. */
-    id: (isSqlite ? 'integer' : 'bigint') as 'integer' | 'bigint',
+    id: isSqlite ? ('integer' as const) : ('bigint' as const),
     asId: (column: ColumnDefinitionBuilder) =>
       isSqlite
         ? column.primaryKey().autoIncrement()

@@ -29,13 +29,11 @@ export async function openDatabase(settings: DatabaseSettings): Promise<Database
   }
 }
 
-const INT8 = 20
-
 async function postgresDialect(
   settings: Extract<DatabaseSettings, { kind: 'postgres' }>,
 ): Promise<PostgresDialect> {
   // Ours stay far below 2^53: ids, sizes in bytes, counts.
-  pg.types.setTypeParser(INT8, Number)
+  pg.types.setTypeParser(pg.types.builtins.INT8, Number)
   const ca = settings.rootCertificateFile
     ? await readFile(settings.rootCertificateFile, 'utf8')
     : undefined

@@ -1,9 +1,11 @@
 import { Migrator, type Migration } from 'kysely/migration'
 import type { Database, Engine } from './database.ts'
 import { first } from './migrations/0001-first.ts'
+import { secondFactorAndOpenId } from './migrations/0002-second-factor-and-openid.ts'
 
 const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0001-first': first,
+  '0002-second-factor-and-openid': secondFactorAndOpenId,
 }
 
 /** Brings the schema up to date. Several processes may do so at once: one works, the others wait. Returns what was done. */
@@ -16,6 +18,6 @@ export async function migrate(db: Database, engine: Engine): Promise<string[]> {
     provider: { getMigrations: () => Promise.resolve(migrations) },
   })
   const { error, results } = await migrator.migrateToLatest()
-  if (error) throw error
+  if (error) throw error as Error
   return (results ?? []).map(({ migrationName }) => migrationName)
 }

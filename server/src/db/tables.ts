@@ -143,6 +143,37 @@ export interface AuditTable {
   details: Json<Record<string, unknown>>
 }
 
+/** The second factor of a user: one-time codes (RFC 6238). Without `confirmed_at` it is not asked for yet. */
+export interface TotpTable {
+  user_id: number
+  /** `sealText`, purpose `totp`: the secret in base 32. */
+  sealed_secret: string
+  confirmed_at: Date | null
+  /** The time step of the last accepted code: no code of it or before it is accepted again. */
+  last_step: Generated<number>
+  /** Wrong codes in a row. */
+  failures: Generated<number>
+  /** No code is looked at before this. */
+  blocked_until: Date | null
+  created_at: Date
+}
+
+/** Single-use stand-ins for a one-time code. Only the SHA-256 is kept. */
+export interface RecoveryCodesTable {
+  user_id: number
+  code_hash: string
+  used_at: Date | null
+  created_at: Date
+}
+
+/** Who somebody is at an OpenID Connect provider: (issuer, subject) is unique, and a user has one for an issuer. */
+export interface IdentitiesTable {
+  issuer: string
+  subject: string
+  user_id: number
+  created_at: Date
+}
+
 export interface Tables {
   users: UsersTable
   sessions: SessionsTable
@@ -153,10 +184,14 @@ export interface Tables {
   favorites: FavoritesTable
   tasks: TasksTable
   audit: AuditTable
+  totp: TotpTable
+  recovery_codes: RecoveryCodesTable
+  identities: IdentitiesTable
 }
 
 export type User = Selectable<UsersTable>
 export type SessionRow = Selectable<SessionsTable>
+export type TotpRow = Selectable<TotpTable>
 export type VideoRow = Selectable<VideosTable>
 export type SourceRow = Selectable<SourcesTable>
 export type RenditionRow = Selectable<RenditionsTable>

@@ -1,9 +1,19 @@
+import { readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { newId } from '../ports/ids.ts'
 
 /** The name under which one run of the program holds leases: host, process and a nonce. */
 export function newOwner(pid: number): string {
-  return [hostname(), pid, newId()].join(' ')
+  return [`${hostname()}/${processNamespace()}`, pid, newId()].join(' ')
+}
+
+/** Containers may share a host name, yet number their processes apart: a number means nothing outside of its namespace. */
+function processNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return ''
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Database, Transacting } from '../db/database.ts'
 import { asJson, type TaskRow } from '../db/tables.ts'
-import { LANES, type Lane, type Payload, type TaskKind } from './task.ts'
+import { LANES, type Lane, type Lease, type Payload, type TaskKind } from './task.ts'
 
 /**
  * The statements on the table `tasks`. A row is the task; a lease on it is a loan: owner, fencing token and end.
@@ -64,38 +64,45 @@ export async function claim(
 }
 
 /** Prolongs a lease. False when it is no longer ours. */
-export async function renew(
-  db: Database,
-  task: { id: number; leaseToken: number },
-  until: Date,
-): Promise<boolean> {
+export async function renew(db: Database, task: Lease, until: Date): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('tasks')
     .set({ lease_until: until })
     .where('id', '=', task.id)
     .where('lease_token', '=', task.leaseToken)
-    .where('finished_at', 'is', null)
+    .where('lease_owner', 'is not', null)
     .executeTakeFirst()
   return numUpdatedRows > 0n
 }
 
-export async function storeProgress(
-  db: Database,
-  task: { id: number; leaseToken: number },
-  progress: unknown,
-): Promise<void> {
+/** Whether the lease is ours, and will be until the transaction ends. */
+export async function lockHeld(trx: Transacting, task: Lease): Promise<boolean> {
+  const row = await trx
+    .selectFrom('tasks')
+    .select('id')
+    .where('id', '=', task.id)
+    .where('lease_token', '=', task.leaseToken)
+    .where('lease_owner', 'is not', null)
+    .forUpdate()
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** Comes late without harm: a lease that has ended has no progress. */
+export async function storeProgress(db: Database, task: Lease, progress: unknown): Promise<void> {
   await db
     .updateTable('tasks')
     .set({ progress: asJson(progress) })
     .where('id', '=', task.id)
     .where('lease_token', '=', task.leaseToken)
+    .where('lease_owner', 'is not', null)
     .execute()
 }
 
 /** Ends a task we hold. False when we hold it no longer: the caller must roll back. */
 export async function finish(
   trx: Transacting,
-  task: { id: number; leaseToken: number },
+  task: Lease,
   end: { outcome: 'done' | 'failed'; now: Date; lastError?: string },
 ): Promise<boolean> {
   const { numUpdatedRows } = await trx
@@ -119,7 +126,7 @@ export async function finish(
 /** Gives a task back that failed, to be tried at `dueAt`. */
 export async function postpone(
   db: Database,
-  task: { id: number; leaseToken: number },
+  task: Lease,
   retry: { dueAt: Date; lastError: string },
 ): Promise<void> {
   await db
@@ -139,10 +146,7 @@ export async function postpone(
 }
 
 /** Gives a task back as if it had not been claimed: nobody is to blame. */
-export async function release(
-  db: Database,
-  task: { id: number; leaseToken: number },
-): Promise<void> {
+export async function release(db: Database, task: Lease): Promise<void> {
   await db
     .updateTable('tasks')
     .set((eb) => ({
@@ -167,6 +171,18 @@ export async function listOwners(db: Database): Promise<string[]> {
     .where('lease_owner', 'is not', null)
     .execute()
   return rows.flatMap((row) => row.lease_owner ?? [])
+}
+
+/** Of these tasks, the claims that are held now. */
+export async function listHeld(db: Database, ids: number[]): Promise<Lease[]> {
+  if (ids.length === 0) return []
+  const rows = await db
+    .selectFrom('tasks')
+    .select(['id', 'lease_token'])
+    .where('id', 'in', ids)
+    .where('lease_owner', 'is not', null)
+    .execute()
+  return rows.map((row) => ({ id: row.id, leaseToken: row.lease_token }))
 }
 
 /** Ends all leases of an owner that is known to be dead. The attempts count. */

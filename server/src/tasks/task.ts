@@ -30,23 +30,33 @@ export const progress = z.object({
 })
 export type Progress = z.infer<typeof progress>
 
-/** A claimed task in the hands of its handler. */
-export interface RunningTask<K extends TaskKind> {
+/** Which claim of which task. */
+export interface Lease {
+  /** Of the task; never given twice. */
   id: number
+  /** Fencing token: no other claim of this task has it. */
+  leaseToken: number
+}
+
+/** What a transaction writes; it may be done again from its start. `now` is one for all of it. */
+export type Effect<T> = (trx: Transacting, now: Date) => Promise<T>
+
+/** A claimed task in the hands of its handler. */
+export interface RunningTask<K extends TaskKind> extends Lease {
   payload: Payload<K>
   /** 1 on the first try. */
   attempt: number
-  /** Fencing token of this claim: no other claim of this task has it. */
-  leaseToken: number
   /** Aborted when the lease is lost, the time is up or the worker drains. Stop soon; throwing is fine. */
   signal: AbortSignal
   /** Stored at most once a second. Never throws. */
   report(progress: Progress): void
+  /** Writes in one transaction what must be true before the end. Throws `LeaseLost`, with nothing written. */
+  write<T>(effect: Effect<T>): Promise<T>
   /**
    * Finishes the task together with its effect, in one transaction. Throws `LeaseLost`, with nothing written, when
-   * somebody else owns the task by now or it was cancelled.
+   * somebody else owns the task by now or it was cancelled. After any other error it may have happened or not.
    */
-  commit(effect: (trx: Transacting, now: Date) => Promise<void>): Promise<void>
+  commit(effect: Effect<void>): Promise<void>
 }
 
 export interface TaskHandler<K extends TaskKind> {

@@ -17,10 +17,14 @@ export function fileMailer(folder: string, from: string): Mailer {
         html,
         text,
       })
-      await mkdir(folder, { recursive: true })
-      await writeFile(join(folder, `${Date.now()}-${newId()}.eml`), message as Buffer, {
-        mode: 0o600,
-      })
+      try {
+        await mkdir(folder, { recursive: true })
+        const path = join(folder, `${Date.now()}-${newId()}.eml`)
+        await writeFile(path, message as Buffer, { mode: 0o600 })
+      } catch (cause) {
+        const said = (cause as Error).message
+        throw new AppError('unavailable', `The mail could not be written: ${said}.`, { cause })
+      }
     },
     async check() {
       try {

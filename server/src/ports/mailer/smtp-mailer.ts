@@ -5,7 +5,11 @@ import type { Mailer } from './mailer.ts'
 
 const TIMEOUT_MS = 15_000
 
-export function smtpMailer(settings: Extract<MailSettings, { kind: 'smtp' }>): Mailer {
+/** `timeoutMs`: how long the server may take to let us in; twice that for each answer after. */
+export function smtpMailer(
+  settings: Extract<MailSettings, { kind: 'smtp' }>,
+  timeoutMs = TIMEOUT_MS,
+): Mailer {
   const transport = createTransport({
     host: settings.host,
     port: settings.port,
@@ -14,9 +18,9 @@ export function smtpMailer(settings: Extract<MailSettings, { kind: 'smtp' }>): M
     ...(settings.user !== null && {
       auth: { user: settings.user, pass: settings.password ?? '' },
     }),
-    connectionTimeout: TIMEOUT_MS,
-    greetingTimeout: TIMEOUT_MS,
-    socketTimeout: 2 * TIMEOUT_MS,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    socketTimeout: 2 * timeoutMs,
     disableFileAccess: true,
     disableUrlAccess: true,
   })

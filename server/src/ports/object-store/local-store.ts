@@ -10,6 +10,7 @@ import {
   rm,
   rmdir,
   stat,
+  unlink,
 } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { AppError } from '../../errors.ts'
@@ -33,6 +34,7 @@ export function localStore(root: string): ObjectStore {
     const folder = join(root, prefix.slice(0, prefix.lastIndexOf('/') + 1))
     for await (const path of filesBelow(folder)) {
       const key = relative(root, path).split(sep).join('/')
+      if (isUnfinished(key)) await removeIfLeft(path)
       const found = key.startsWith(prefix) && !isUnfinished(key) ? await statOf(path) : null
       if (found) yield { key, ...found }
     }
@@ -42,16 +44,19 @@ export function localStore(root: string): ObjectStore {
     async putFile(key, path) {
       const target = pathOf(key)
       await translated(async () => {
-        await mkdir(dirname(target), { recursive: true })
         await syncFile(path)
-        await placeFile(path, target)
-        await syncFolder(dirname(target))
+        await retriedWithoutFolder(async () => {
+          const made = await mkdir(dirname(target), { recursive: true })
+          await placeFile(path, target)
+          await syncFolders(dirname(target), made === undefined ? dirname(target) : dirname(made))
+        })
       })
     },
 
     find,
 
     async read(key, range) {
+      if (!(await find(key))) throw new AppError('not_found', `no object ${key}`)
       const handle = await open(pathOf(key)).catch((cause: unknown) => {
         throw isMissing(cause) ? new AppError('not_found', `no object ${key}`, { cause }) : cause
       })
@@ -64,7 +69,9 @@ export function localStore(root: string): ObjectStore {
     },
 
     async delete(key) {
-      await rm(pathOf(key), { force: true })
+      await unlink(pathOf(key)).catch((error: unknown) => {
+        if (!isMissing(error)) throw error
+      })
       await removeEmptyFolders(dirname(pathOf(key)), root)
     },
 
@@ -89,6 +96,25 @@ export function localStore(root: string): ObjectStore {
 const UNFINISHED = '.unfinished'
 const isUnfinished = (key: string): boolean => key.endsWith(UNFINISHED)
 
+const LONGEST_COPY_MS = 24 * 3_600_000
+
+/** A killed process leaves what it was about to place. Its bytes may be old, its name is not (ctime). */
+async function removeIfLeft(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null)
+  if (found && Date.now() - found.ctimeMs > LONGEST_COPY_MS) await rm(path, { force: true })
+}
+
+/** Whoever deletes the last object of a folder takes the folder along, maybe between our making and our using it. */
+async function retriedWithoutFolder(work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isMissing(error) || attempt === 10) throw error
+    }
+  }
+}
+
 /** A second name for the same bytes where the file system can, else a copy; in one step either way. */
 async function placeFile(from: string, to: string): Promise<void> {
   const unfinished = `${to}.${newId()}${UNFINISHED}`
@@ -105,9 +131,9 @@ async function copyWhole(from: string, to: string): Promise<void> {
   await syncFile(to)
 }
 
-/** Bytes that are on the disk survive a loss of power, not only of the process. */
+/** A file's bytes, or a folder's names: on the disk they survive a loss of power, not only of the process. */
 async function syncFile(path: string): Promise<void> {
-  const handle = await open(path, 'r+')
+  const handle = await open(path, 'r')
   try {
     await handle.sync()
   } finally {
@@ -115,12 +141,11 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
+/** From the folder of a new name up to the one that has the topmost new folder in it. */
+async function syncFolders(from: string, to: string): Promise<void> {
+  for (let at = from; ; at = dirname(at)) {
+    await syncFile(at)
+    if (at === to || at === dirname(at)) return
   }
 }
 
@@ -158,7 +183,7 @@ async function statOf(path: string): Promise<{ sizeBytes: number; modifiedAt: Da
 
 function isMissing(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException
-  return code === 'ENOENT' || code === 'ENOTDIR'
+  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR'
 }
 
 async function translated(work: () => Promise<void>): Promise<void> {
@@ -171,6 +196,14 @@ async function translated(work: () => Promise<void>): Promise<void> {
         cause,
       })
     }
+    if (UNWILLING.has(code ?? '')) {
+      const said = (cause as Error).message
+      throw new AppError('unavailable', `The folder of media cannot be written: ${said}.`, {
+        cause,
+      })
+    }
     throw cause
   }
 }
+
+const UNWILLING = new Set(['EACCES', 'EPERM', 'EROFS', 'EIO', 'ESTALE', 'EMFILE', 'ENFILE'])

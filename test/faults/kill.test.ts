@@ -1,0 +1,285 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { film } from '../films.ts'
+import type { Child } from '../harness/child.ts'
+import { freePort } from '../harness/free-port.ts'
+import { startCli, startServer } from '../harness/process.ts'
+import { temporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts'
+import { audit, programsIn, undecodable } from './auditor.ts'
+import { chance } from './chance.ts'
+import { BytesLost, SUPERUSER, Uploader, type Upload } from './uploader.ts'
+
+/** How often to kill, and the seed of when: FAULT_KILLS=1000 for a long soak, FAULT_SEED to see a failure again. */
+const KILLS = Number(process.env['FAULT_KILLS'] ?? 20)
+const SEED = Number(process.env['FAULT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const A_WHILE = { timeout: 120_000, interval: 100 }
+const FILM_MS = 10_000
+const [MINUTE, LEASE_S] = [60_000, 3]
+
+let folder: TemporaryFolder
+let bytes: Buffer
+let env: Record<string, string>
+let uploader: Uploader
+beforeAll(async () => void (bytes = await readFile(await film('long enough for keyframes'))))
+beforeEach(async () => {
+  folder = await temporaryFolder()
+  env = {
+    DATA_DIR: folder.path,
+    PORT: `${await freePort()}`,
+    HOST: '127.0.0.1',
+    DEBUG: 'True',
+    LOG_LEVEL: 'info',
+    MIN_FREE_DISK_BYTES: '0',
+    JOB_LEASE: `${LEASE_S}`,
+    JOB_SWEEP_INTERVAL: '1',
+    RATE_LIMIT_LOGIN: '100000/min',
+    DJANGO_SUPERUSER_EMAIL: SUPERUSER.email,
+    DJANGO_SUPERUSER_PASSWORD: SUPERUSER.password,
+  }
+  uploader = new Uploader(`http://127.0.0.1:${env['PORT']}`, bytes)
+  return () => folder.remove()
+})
+
+const idOf = (upload: Upload): string => upload.path.split('/').at(-1)!
+
+/** Waits until every upload is a video that is ready or says why not, and nothing else is left anywhere. */
+async function expectAllWell(): Promise<void> {
+  await uploader.logIn()
+  const states = async (): Promise<string[]> =>
+    (await uploader.videos()).map((video) => video.processing_state)
+  await expect
+    .poll(async () => (await states()).filter((state) => !/^(ready|error)$/.test(state)), A_WHILE)
+    .toEqual([])
+  await expect.poll(async () => (await states()).length, A_WHILE).toBe(uploader.uploads.length)
+  const videos = await uploader.videos()
+  expect(videos.map(({ title }) => title).sort()).toEqual(
+    uploader.uploads.map(({ title }) => title).sort(),
+  )
+  const ready = videos.filter((video) => video.processing_state === 'ready')
+  const failed = videos.filter((video) => video.processing_state === 'error')
+  expect(failed.filter((video) => !/\w+ \w+.*\.$/.test(video.processing_error ?? ''))).toEqual([])
+  for (const video of ready) {
+    expect(Object.keys(video.converted_files)).toEqual(['120p', '360p', '720p'])
+  }
+  const hash = createHash('sha256').update(bytes).digest('hex')
+  const sha256 = new Map(uploader.uploads.map((upload) => [idOf(upload), hash]))
+  const { lostCreations } = uploader
+  await expect
+    .poll(() => audit({ dataDir: folder.path, videos, sha256, lostCreations }), A_WHILE)
+    .toEqual([])
+  for (const video of videos) expect(await undecodable(video, FILM_MS)).toEqual([])
+}
+
+async function stopInOrder(server: Child): Promise<void> {
+  server.kill('SIGTERM')
+  const end = { ...(await server.exited), output: server.output() }
+  expect(end).toMatchObject({ code: 0, signal: null })
+  await expect.poll(() => programsIn(folder.path), { timeout: 1000, interval: 20 }).toEqual([])
+}
+
+/** Uploads one film after the other, each when the one before is processed, until the server is gone. */
+async function useUntilGone(server: Child, options: { startAnother: boolean }): Promise<void> {
+  let current = options.startAnother ? undefined : uploader.uploads.at(-1)
+  while (!server.hasExited()) {
+    try {
+      await uploader.logIn()
+      for (const upload of uploader.uploads) await uploader.goOn(upload)
+      for (;;) {
+        current ??= await uploader.begin(`Film ${uploader.uploads.length + 1}`)
+        await uploader.goOn(current)
+        while (!(await isProcessed(current))) await pause(20)
+        current = undefined
+      }
+    } catch (error) {
+      if (error instanceof BytesLost) throw error
+      // Not up yet, or gone: both look alike from here.
+      await pause(20)
+    }
+  }
+}
+
+async function isProcessed(upload: Upload | undefined): Promise<boolean> {
+  if (upload === undefined) return false
+  const video = await uploader.find(upload).catch(() => undefined)
+  return /^(ready|error)$/.test(video?.processing_state ?? '')
+}
+
+const below = (name: string): string[] => {
+  const path = join(folder.path, name)
+  return existsSync(path) ? readdirSync(path, { recursive: true, encoding: 'utf8' }) : []
+}
+
+async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + MINUTE
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error(`it never came to that: ${isSo.toString()}`)
+    await pause(3)
+  }
+}
+
+/** Spread over the life of a film, so that short steps are hit as well as long ones. */
+const MOMENTS = {
+  async starting(random: () => number) {
+    await pause(random() * 2000)
+  },
+  async uploading(random: () => number) {
+    const before = uploader.uploads.length
+    await until(() => uploader.uploads.length > before)
+    const share = random()
+    await until(() => uploader.uploads.at(-1)!.acknowledged >= share * bytes.length)
+    await pause(random() * 150)
+  },
+  async finishing(random: () => number) {
+    const before = below('originals').length
+    await until(() => below('originals').length > before)
+    await pause(random() * 50)
+  },
+  async encoding(random: () => number) {
+    const before = new Set(below('work'))
+    await until(() => below('work').some((path) => !before.has(path)))
+    await pause(random() * 4000)
+  },
+  async publishing(random: () => number) {
+    const before = new Set(below('media'))
+    const isNew = (path: string): boolean => path.endsWith('.mp4') && !before.has(path)
+    await until(() => below('media').some(isNew))
+    await pause(random() * 20)
+  },
+  async tidying(random: () => number) {
+    const before = uploader.uploads.length
+    await until(
+      async () =>
+        uploader.uploads.length > 0 &&
+        (await isProcessed(uploader.uploads[before - 1] ?? uploader.uploads[0])),
+    )
+    await pause(random() * 100)
+  },
+}
+
+test(
+  `${KILLS} times kill -9 at a random moment (FAULT_SEED=${SEED})`,
+  { timeout: 3 * MINUTE + KILLS * 20_000 },
+  async () => {
+    const random = chance(SEED)
+    const names = Object.keys(MOMENTS) as (keyof typeof MOMENTS)[]
+    const hits: Record<string, number> = {}
+    for (let round = 1; round <= KILLS; round += 1) {
+      const moment = names[Math.floor(random() * names.length)]!
+      const server = startCli({ args: ['serve'], env })
+      const startAnother = moment === 'uploading' || moment === 'finishing'
+      const using = useUntilGone(server, { startAnother })
+      await MOMENTS[moment](random)
+      hits[moment] = (hits[moment] ?? 0) + 1
+      expect(server.hasExited() ? server.output() : 'runs').toBe('runs')
+      server.kill('SIGKILL')
+      await server.exited
+      await using
+      await expect.poll(() => programsIn(folder.path), { timeout: 1000, interval: 20 }).toEqual([])
+    }
+    const server = await startServer({ env })
+    await uploader.logIn()
+    if (uploader.uploads.length === 0) await uploader.begin('Film 1')
+    for (const upload of uploader.uploads) await uploader.goOn(upload)
+    await expectAllWell()
+    await stopInOrder(server)
+    const films = uploader.uploads.length
+    process.stdout.write(`${KILLS} kills, ${films} films: ${JSON.stringify(hits)}\n`)
+  },
+)
+
+describe('ending in order', () => {
+  test('SIGTERM in the middle gives the film back; the next start finishes it', async () => {
+    await using server = await startServer({ env })
+    await uploader.logIn()
+    const upload = await uploader.begin('Interrupted')
+    await uploader.goOn(upload)
+    await expect
+      .poll(async () => (await uploader.find(upload))?.source?.progress?.step, A_WHILE)
+      .toBe('encode')
+    const startedAt = performance.now()
+    await stopInOrder(server)
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
+    expect(await audit({ ...facts(upload), videos: [] })).toEqual([])
+
+    await using next = await startServer({ env })
+    await expectAllWell()
+    expect((await uploader.find(upload))?.processing_state).toBe('ready')
+    await stopInOrder(next)
+  })
+})
+
+function facts(upload: Upload) {
+  const hash = createHash('sha256').update(bytes).digest('hex')
+  return { dataDir: folder.path, sha256: new Map([[idOf(upload), hash]]), lostCreations: 0 }
+}
+
+describe('a worker of its own', () => {
+  const workers: Child[] = []
+  afterAll(() => Promise.all(workers.map((worker) => worker.stop())))
+  const startWorker = (): Child => {
+    const worker = startCli({ args: ['worker'], env })
+    workers.push(worker)
+    return worker
+  }
+
+  test('that freezes beyond its lease does not publish over its successor', async () => {
+    env['TRANSCODE_LOCALLY'] = 'False'
+    await using server = await startServer({ env })
+    const frozen = startWorker()
+    await uploader.logIn()
+    const upload = await uploader.begin('Frozen')
+    await uploader.goOn(upload)
+    await expect
+      .poll(async () => (await uploader.find(upload))?.source?.progress?.step, A_WHILE)
+      .toBe('encode')
+    frozen.kill('SIGSTOP')
+
+    const successor = startWorker()
+    await expect
+      .poll(async () => (await uploader.find(upload))?.processing_state, A_WHILE)
+      .toBe('ready')
+    const published = pathsOf(await uploader.find(upload))
+    frozen.kill('SIGCONT')
+    await expect.poll(() => frozen.output(), A_WHILE).toMatch(/lease lost|lost its lease/)
+    await expectAllWell()
+    expect(pathsOf(await uploader.find(upload))).toEqual(published)
+    expect(existsSync(join(folder.path, 'work'))).toBe(true)
+    await stopWorker(frozen)
+    await stopWorker(successor)
+    await stopInOrder(server)
+  })
+
+  test('that is killed is replaced by the next one, and its ffmpeg goes with it', async () => {
+    env['TRANSCODE_LOCALLY'] = 'False'
+    await using server = await startServer({ env })
+    const killed = startWorker()
+    await uploader.logIn()
+    const upload = await uploader.begin('Killed')
+    await uploader.goOn(upload)
+    await expect
+      .poll(async () => (await uploader.find(upload))?.source?.progress?.step, A_WHILE)
+      .toBe('encode')
+    expect(programsIn(folder.path).join()).toContain('ffmpeg')
+    killed.kill('SIGKILL')
+    await expect.poll(() => programsIn(folder.path), { timeout: 1000, interval: 10 }).toEqual([])
+    await killed.exited
+    const successor = startWorker()
+    await expectAllWell()
+    await stopWorker(successor)
+    await stopInOrder(server)
+  })
+})
+
+async function stopWorker(worker: Child): Promise<void> {
+  worker.kill('SIGTERM')
+  const end = { ...(await worker.exited), output: worker.output() }
+  expect(end).toMatchObject({ code: 0, signal: null })
+}
+
+function pathsOf(video: { converted_files: Record<string, string> } | undefined): string[] {
+  return Object.values(video?.converted_files ?? {}).map((url) => new URL(url).pathname)
+}
