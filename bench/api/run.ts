@@ -13,8 +13,8 @@ import { temporaryFolder } from '../../test/harness/temporary-folder.ts'
 /** Requests per second of `GET /content/` with 100 videos, beside a bare Fastify server sending the same bytes. */
 
 const VIDEOS = 100
-const ROUNDS = 5
-const SECONDS = 4
+const ROUNDS = 3
+const SECONDS = 3
 const CONNECTIONS = 10
 const ADMIN = { email: 'bench@example.com', password: 'bench-password-1' }
 

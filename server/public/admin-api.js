@@ -9,6 +9,8 @@ export class ApiError extends Error {
     const told = detail ?? error ?? message ?? Object.values(fields).flat().join(' ')
     super(told || fallback(status))
     this.status = status
+    /** What the server calls it, such as `otp_required`. */
+    this.code = body?.code
     this.fields = told && told === (detail ?? error ?? message) ? {} : fields
   }
 }

@@ -45,20 +45,31 @@ session.addEventListener('lost', () => {
 })
 
 const form = find('form', PARTS.signIn)
+
+/** Shows or hides the field for accounts with a second factor. */
+function askForCode(isNeeded) {
+  find('#otp-field').hidden = !isNeeded
+  form.elements.otp.value = ''
+  if (isNeeded) form.elements.otp.focus()
+}
+
 form.addEventListener('submit', (event) => {
   event.preventDefault()
   void whileBusy(find('button', form), async () => {
     clearErrors(PARTS.signIn)
-    const { email, password, remember } = form.elements
+    const { email, password, otp, remember } = form.elements
     try {
       const profile = await signIn({
         email: email.value,
         password: password.value,
         remember: remember.checked,
+        ...(otp.value.trim() && { otp: otp.value.trim() }),
       })
       password.value = ''
+      askForCode(false)
       find('#account-name').textContent = profile.email
     } catch (error) {
+      if (error.code?.startsWith('otp_')) askForCode(true)
       showError(PARTS.signIn, error)
       return
     }

@@ -35,7 +35,7 @@ export async function sendError(
   reply: FastifyReply,
 ): Promise<void> {
   if (reply.raw.headersSent) {
-    request.log.warn({ err: error }, 'failed while replying')
+    request.log.warn({ err: error, request: request.id }, 'failed while replying')
     reply.raw.destroy()
     return
   }
@@ -45,7 +45,7 @@ export async function sendError(
     await reply.code(known.status).send(known.body)
     return
   }
-  request.log.error({ err: error }, 'internal error')
+  request.log.error({ err: error, request: request.id }, 'internal error')
   await reply
     .code(500)
     .send({ detail: `Something went wrong here. It is in the log as ${request.id}.` })
@@ -57,7 +57,7 @@ async function sendAppError(
   reply: FastifyReply,
 ): Promise<void> {
   const status = STATUS[error.code]
-  if (status >= 500) request.log.error({ err: error }, error.message)
+  if (status >= 500) request.log.error({ err: error, request: request.id }, error.message)
   const seconds = error.retryAfterSeconds ?? (status === 503 ? 5 : undefined)
   if (seconds !== undefined) reply.header('retry-after', String(Math.ceil(seconds)))
   const shape = request.routeOptions.config.errorShape ?? 'detail'

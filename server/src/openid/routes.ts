@@ -7,6 +7,7 @@ import type { Settings } from '../config/settings.ts'
 import { AppError } from '../errors.ts'
 import { clientOf } from '../http/client.ts'
 import { readCookie, setSessionCookies } from '../http/cookies.ts'
+import { sendPage } from '../http/page.ts'
 import type { Server } from '../http/server.ts'
 import { render } from '../templates/templates.ts'
 import { explain, SignInRefused, type RefusalReason } from './refusals.ts'
@@ -101,8 +102,7 @@ export function openIdRoutes(
   server.get(
     CODE_PATH,
     { config: { access: 'public' }, schema: { hide: true } },
-    (_request, reply) =>
-      sendPage(reply, FORM_CSP, render('pages/openid-code', { again: LOGIN_PATH })),
+    (_request, reply) => sendPage(reply, render('pages/openid-code', { again: LOGIN_PATH })),
   )
 
   server.post(
@@ -155,7 +155,7 @@ export function openIdRoutes(
       const { status, sentence } = explain(reason, providerName)
       if (status === 503) reply.header('retry-after', '60')
       const page = render('pages/openid-failed', { sentence, frontendUrl, again: LOGIN_PATH })
-      await sendPage(reply.code(status), PAGE_CSP, page)
+      await sendPage(reply.code(status), page)
       return null
     }
   }
@@ -169,17 +169,4 @@ function reasonOf(error: unknown): RefusalReason {
   if (error instanceof SignInRefused) return error.reason
   if (error instanceof AppError && error.code === 'unavailable') return 'busy'
   throw error
-}
-
-/** Nothing but our style and picture. */
-const PAGE_CSP =
-  "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-const FORM_CSP = `${PAGE_CSP}; script-src 'self'; connect-src 'self'`
-
-function sendPage(reply: FastifyReply, policy: string, html: string): FastifyReply {
-  return reply
-    .header('content-security-policy', policy)
-    .header('cache-control', 'no-store')
-    .type('text/html; charset=utf-8')
-    .send(html)
 }

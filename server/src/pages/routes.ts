@@ -1,27 +1,15 @@
 import { join } from 'node:path'
 import fastifyStatic from '@fastify/static'
-import type { FastifyReply } from 'fastify'
+import { CATEGORIES } from '@videoflix/contract'
 import { resetPasswordPage } from '../accounts/pages.ts'
 import type { CheckHealth } from '../health/health.ts'
 import { isLoopback } from '../http/client.ts'
+import { sendPage } from '../http/page.ts'
 import type { Server } from '../http/server.ts'
 import type { Mailbox } from '../ports/mailer/file-mailer.ts'
 import { render } from '../templates/templates.ts'
 
 const PUBLIC_DIR = join(import.meta.dirname, '..', '..', 'public')
-
-/** Our own pages: they load from this server alone, and no other page may frame them. */
-const PAGE_CSP = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "media-src 'self'",
-  "connect-src 'self'",
-  "form-action 'none'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
 
 /** The few pages that people see without the web client. */
 export async function pageRoutes(
@@ -55,7 +43,9 @@ export async function pageRoutes(
     sendPage(reply, resetPasswordPage(passwordMinLength)),
   )
 
-  server.get('/admin/', page, (_request, reply) => sendPage(reply, render('pages/admin', {})))
+  server.get('/admin/', page, (_request, reply) =>
+    sendPage(reply, render('pages/admin', { categories: CATEGORIES })),
+  )
 
   // Where the original showed its jobs: bookmarks still lead somewhere.
   server.get('/django-rq/', page, (_request, reply) => reply.redirect('/admin/', 302))
@@ -67,14 +57,6 @@ export async function pageRoutes(
     const mails = (await mailbox.list()).map((mail) => ({ ...mail, links: linksIn(mail.html) }))
     return sendPage(reply, render('pages/mailbox', { mails }))
   })
-}
-
-function sendPage(reply: FastifyReply, html: string): FastifyReply {
-  return reply
-    .header('content-security-policy', PAGE_CSP)
-    .header('cache-control', 'no-store')
-    .type('text/html; charset=utf-8')
-    .send(html)
 }
 
 function linksIn(html: string): string[] {

@@ -17,6 +17,8 @@ export async function videoEventsRoute(server: Server, events: VideoEvents): Pro
     '/admin/api/events/',
     {
       sse: 'only',
+      // A stream has no length and no end to tell of.
+      exposeHeadRoute: false,
       config: { access: 'superuser' },
       schema: {
         tags: ['Administration'],

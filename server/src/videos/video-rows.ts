@@ -139,9 +139,8 @@ function conditions({ search, category, state }: VideoFilter): RawBuilder<SqlBoo
   }
   if (category) list.push(sql<SqlBool>`videos.category = ${category}`)
   if (state === 'ready') list.push(sql<SqlBool>`videos.published_source_id is not null`)
-  else if (state) {
-    list.push(sql<SqlBool>`(videos.published_source_id is null and sources.state = ${state})`)
-  }
+  // Of the newest source: a replacement that failed is found, though the old version plays.
+  else if (state) list.push(sql<SqlBool>`sources.state = ${state}`)
   return list
 }
 
