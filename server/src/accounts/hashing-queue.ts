@@ -1,24 +1,34 @@
 import { availableParallelism } from 'node:os'
 import { AppError } from '../errors.ts'
 
-/** The thread pool is everybody's, files and all: hashing must leave a thread to the others. */
-const AT_ONCE = Math.min(2, availableParallelism())
+/** Hashing must leave a core to those who only browse, and threads of the pool to files. */
+const AT_ONCE = Math.max(1, Math.min(2, availableParallelism() - 1))
 /** About two seconds of work. */
-const WAITING_MAX = 128
+const WAITING_MAX = 64 * AT_ONCE
+
+export interface HashingQueue {
+  /** Throws as `run` would now, before anything was spent on a request that cannot be served. */
+  assertRoom(): void
+  run<T>(work: () => Promise<T>): Promise<T>
+}
 
 /**
  * Runs so many at once, the others in the order of asking. Throws `unavailable` when too many wait: each costs tens of
  * milliseconds of a core, and a flood of logins must cost those who log in, not everybody.
  */
-export function createHashingQueue(): <T>(work: () => Promise<T>) => Promise<T> {
+export function createHashingQueue(): HashingQueue {
   const waiting: (() => void)[] = []
   let running = 0
-  return async (work) => {
-    if (waiting.length >= WAITING_MAX) {
-      throw new AppError('unavailable', 'Too many people are signing in at once: try again soon.', {
-        retryAfterSeconds: 3,
-      })
-    }
+
+  function assertRoom(): void {
+    if (waiting.length < WAITING_MAX) return
+    throw new AppError('unavailable', 'Too many people are signing in at once: try again soon.', {
+      retryAfterSeconds: 3,
+    })
+  }
+
+  async function run<T>(work: () => Promise<T>): Promise<T> {
+    assertRoom()
     if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve))
     else running++
     try {
@@ -30,4 +40,6 @@ export function createHashingQueue(): <T>(work: () => Promise<T>) => Promise<T> 
       else running--
     }
   }
+
+  return { assertRoom, run }
 }

@@ -40,11 +40,11 @@ test('the original’s hashes are read, with a bound on their work', async () =>
 })
 
 test('at most two are hashed at once, in the order of asking, and a flood is sent away', async () => {
-  const inTurn = createHashingQueue()
+  const queue = createHashingQueue()
   const begun: number[] = []
   const ends: (() => void)[] = []
   const work = (at: number) =>
-    inTurn(() => {
+    queue.run(() => {
       begun.push(at)
       return new Promise<void>((resolve) => ends.push(resolve))
     })
@@ -52,14 +52,17 @@ test('at most two are hashed at once, in the order of asking, and a flood is sen
   const settled = Promise.allSettled(all)
   expect(begun.length).toBeLessThanOrEqual(2)
   const running = begun.length
-  for (let ended = 0; ended < running + 128; ended++) {
+  const waiting = 64 * running
+  expect(() => queue.assertRoom()).toThrow(AppError)
+  for (let ended = 0; ended < running + waiting; ended++) {
     expect(begun.length - ended).toBeLessThanOrEqual(2)
     ends[ended]?.()
     await new Promise(setImmediate)
   }
   const refused = (await settled).filter((each) => each.status === 'rejected')
-  expect(refused).toHaveLength(300 - running - 128)
+  expect(refused).toHaveLength(300 - running - waiting)
   expect(refused[0]?.reason).toBeInstanceOf(AppError)
   expect(refused[0]?.reason).toMatchObject({ code: 'unavailable', retryAfterSeconds: 3 })
+  expect(() => queue.assertRoom()).not.toThrow()
   expect(begun).toEqual(begun.toSorted((one, other) => one - other))
 })

@@ -14,6 +14,8 @@ export interface Passwords {
   verify(storedHash: string | null, password: string): Promise<boolean>
   /** Whether a hash was made by other means than `hash` has today. */
   isOutdated(storedHash: string): boolean
+  /** Throws `unavailable` when `verify` and `hash` would: to be asked before anything is spent on a request. */
+  assertRoom(): void
   /** Every rule that the password breaks, in sentences for people. */
   objections(password: string, email: string): Promise<string[]>
 }
@@ -24,25 +26,34 @@ export function createPasswords(settings: {
 }): Passwords {
   const options = { memoryCost: settings.argon2MemoryKib, timeCost: 2, parallelism: 1 }
   const current = `$argon2id$v=19$m=${options.memoryCost},t=${options.timeCost},p=1$`
-  const inTurn = createHashingQueue()
-  /** Nobody knows a password for it: it is compared with when there is no user. Made at the first login. */
+  const queue = createHashingQueue()
   let nobody: Promise<string> | undefined
+
+  /** Nobody knows a password for it: it is compared with when there is no user. Made at the first login. */
+  function hashOfNobody(): Promise<string> {
+    nobody ??= hash(newSecret(), options)
+    return nobody
+  }
 
   async function isRight(storedHash: string, password: string): Promise<boolean> {
     if (storedHash.startsWith('pbkdf2_sha256$')) return await verifyDjangoHash(storedHash, password)
-    // Anything else, such as Django's mark of an account without a password, is nobody's.
-    return storedHash.startsWith('$argon2') && (await verify(storedHash, password))
+    if (storedHash.startsWith('$argon2')) return await verify(storedHash, password)
+    // Django's mark of an account without a password: nobody's, and it takes as long as anybody's.
+    await verify(await hashOfNobody(), password)
+    return false
   }
 
   return {
-    hash: (password) => inTurn(() => hash(password, options)),
+    hash: (password) => queue.run(() => hash(password, options)),
 
     async verify(storedHash, password) {
-      nobody ??= hash(newSecret(), options)
-      const comparedWith = storedHash ?? (await nobody)
-      const verified = inTurn(() => isRight(comparedWith, password))
+      const ofNobody = await hashOfNobody()
+      const comparedWith = storedHash ?? ofNobody
+      const verified = queue.run(() => isRight(comparedWith, password))
       return (await verified.catch(rethrow)) && storedHash !== null
     },
+
+    assertRoom: () => queue.assertRoom(),
 
     isOutdated: (storedHash) => !storedHash.startsWith(current),
 

@@ -158,6 +158,9 @@ export const ENV_GROUPS = {
   },
   'Rate limits': {
     RATE_LIMIT_LOGIN: rate.describe('Logins per client. Default `20/min`.'),
+    RATE_LIMIT_LOGIN_ACCOUNT: rate.describe(
+      'Wrong passwords for one account that cost nothing; after them every next one waits twice as long, up to a minute. Default `10/hour`.',
+    ),
     RATE_LIMIT_REGISTER: rate.describe('Registrations per client. Default `20/min`.'),
     RATE_LIMIT_FORGOT: rate.describe('Reset mails per client. Default `10/min`.'),
     RATE_LIMIT_EMAIL_EXISTS: rate.describe('Address checks per client. Default `30/min`.'),

@@ -74,7 +74,7 @@ export interface Settings {
     workDir: string
   }
   ffmpeg: { ffmpegBin: string; ffprobeBin: string }
-  rateLimits: { login: Rate; register: Rate; forgot: Rate; emailExists: Rate }
+  rateLimits: { login: Rate; loginAccount: Rate; register: Rate; forgot: Rate; emailExists: Rate }
   firstSuperuser: { email: string | null; password: string | null; username: string | null }
 }
 
@@ -187,6 +187,7 @@ function settingsFrom(env: Env, projectDir: string): Settings {
     },
     rateLimits: {
       login: env.RATE_LIMIT_LOGIN ?? { count: 20, windowMs: MINUTE },
+      loginAccount: env.RATE_LIMIT_LOGIN_ACCOUNT ?? { count: 10, windowMs: 60 * MINUTE },
       register: env.RATE_LIMIT_REGISTER ?? { count: 20, windowMs: MINUTE },
       forgot: env.RATE_LIMIT_FORGOT ?? { count: 10, windowMs: MINUTE },
       emailExists: env.RATE_LIMIT_EMAIL_EXISTS ?? { count: 30, windowMs: MINUTE },

@@ -57,7 +57,11 @@ async function sendAppError(
   reply: FastifyReply,
 ): Promise<void> {
   const status = STATUS[error.code]
-  if (status >= 500) request.log.error({ err: error, request: request.id }, error.message)
+  // Whom we send away on purpose is no news: a flood must not flood the log as well.
+  const isOnPurpose = error.retryAfterSeconds !== undefined
+  if (status >= 500 && !isOnPurpose) {
+    request.log.error({ err: error, request: request.id }, error.message)
+  }
   const seconds = error.retryAfterSeconds ?? (status === 503 ? 5 : undefined)
   if (seconds !== undefined) reply.header('retry-after', String(Math.ceil(seconds)))
   const shape = request.routeOptions.config.errorShape ?? 'detail'

@@ -50,6 +50,11 @@ program
   .action(async (files, options) => (await import('./import.ts')).importFilms(files, options))
 
 program
+  .command('rotate-secret')
+  .description('print a new SECRET_KEY, and how to change over without signing anybody out')
+  .action(async () => (await import('./rotate-secret.ts')).rotateSecret())
+
+program
   .command('doctor')
   .description('check ffmpeg, database, storage, mail, clock and disk')
   .action(async () => (await import('./doctor.ts')).doctor())

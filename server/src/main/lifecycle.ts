@@ -21,7 +21,7 @@ export interface Launch {
   app: App
 }
 
-function loadSettings(): { settings: Settings; warnings: string[] } {
+export function loadSettings(): { settings: Settings; warnings: string[] } {
   const file = [join(process.cwd(), '.env'), join(PROJECT_DIR, '.env')].find((path) =>
     existsSync(path),
   )

@@ -13,6 +13,7 @@ import { clearSessionCookies, readCookie, setSessionCookies } from '../http/cook
 import type { Server } from '../http/server.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { SecondFactor } from '../two-factor/two-factor.ts'
+import type { LoginThrottle } from './login-throttle.ts'
 import type { Sessions } from './sessions.ts'
 
 export function sessionRoutes(
@@ -24,11 +25,13 @@ export function sessionRoutes(
     passwords: Passwords
     sessions: Sessions
     secondFactor: SecondFactor
+    throttle: LoginThrottle
     cookies: Settings['cookies']
     loginRate: Settings['rateLimits']['login']
   },
 ): void {
-  const { db, clock, audit, passwords, sessions, secondFactor, cookies, loginRate } = needs
+  const { db, clock, audit, passwords, sessions, secondFactor, throttle, cookies, loginRate } =
+    needs
 
   server.post(
     '/users/login/',
@@ -49,10 +52,14 @@ export function sessionRoutes(
     async (request, reply) => {
       const { email, password, remember, otp } = request.body
       const client = clientOf(request)
+      passwords.assertRoom()
       const user = await findUserByEmail(db, email)
+      const { address } = client
+      const counted = await throttle.admit({ email, userId: user?.id ?? null, address })
       const isRight = await passwords.verify(user?.password_hash ?? null, password)
       if (!user || !isRight || !user.is_active) {
-        await audit.record('login_failed', { userId: user?.id ?? null, address: client.address })
+        await throttle.failed(counted)
+        await audit.record('login_failed', { userId: user?.id ?? null, address })
         throw invalid({ non_field_errors: ['Invalid credentials or inactive user.'] })
       }
       if (passwords.isOutdated(user.password_hash)) {
@@ -62,9 +69,10 @@ export function sessionRoutes(
       // After the password: who does not know it learns nothing about the second factor.
       const refusal = await secondFactor.refusal(user, otp || null, client)
       if (refusal) return await reply.code(401).send(refusal)
+      await throttle.succeeded(counted)
       const tokens = await sessions.start(user, { isRemembered: remember ?? false, client })
       await markLogin(db, user.id, clock.now())
-      await audit.record('login', { userId: user.id, address: client.address })
+      await audit.record('login', { userId: user.id, address })
       setSessionCookies(reply, cookies, tokens)
       return {
         id: user.id,
