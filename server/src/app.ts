@@ -3,9 +3,16 @@ import type { Logger } from 'pino'
 import { createAccountLinks } from './accounts/account-links.ts'
 import { sendMailHandler } from './accounts/account-mails.ts'
 import { createAccounts, type Accounts } from './accounts/accounts.ts'
+import { adminUserRoutes } from './accounts/admin-user-routes.ts'
+import { createAdminUsers } from './accounts/admin-users.ts'
+import { emailChangeRoute } from './accounts/email-change-route.ts'
+import { createEmailChange } from './accounts/email-change.ts'
+import { ownAccountRoutes } from './accounts/own-account-routes.ts'
+import { createOwnAccount } from './accounts/own-account.ts'
 import { createPasswords } from './accounts/passwords.ts'
 import { accountRoutes } from './accounts/routes.ts'
 import { createAudit } from './audit/audit.ts'
+import { auditRoutes } from './audit/routes.ts'
 import { deriveKeys, keptSecret } from './config/keys.ts'
 import type { Settings } from './config/settings.ts'
 import { openDatabase, type Database } from './db/database.ts'
@@ -30,6 +37,8 @@ import type { Mailer } from './ports/mailer/mailer.ts'
 import { smtpMailer } from './ports/mailer/smtp-mailer.ts'
 import { localStore } from './ports/object-store/local-store.ts'
 import type { ObjectStore } from './ports/object-store/object-store.ts'
+import { ownSessionRoutes } from './sessions/own-session-routes.ts'
+import { createLoginThrottle } from './sessions/login-throttle.ts'
 import { sessionRoutes } from './sessions/routes.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { createMediaUrls } from './storage/media-urls.ts'
@@ -102,15 +111,8 @@ export async function createApp(needs: {
     backendOrigin,
     resetPasswordUrl: settings.resetPasswordUrl ?? `${backendOrigin}/reset-password/`,
   })
-  const accounts = createAccounts({
-    db,
-    clock,
-    doorbell,
-    audit,
-    passwords,
-    sessions,
-    links: settings.links,
-  })
+  const ofAccounts = { db, clock, doorbell, audit, passwords, sessions }
+  const accounts = createAccounts({ ...ofAccounts, links: settings.links })
 
   const { urlPath, urlTtlMs } = settings.media
   const urls = createMediaUrls({ keys, backendOrigin, urlPath, ttlMs: urlTtlMs })
@@ -122,7 +124,8 @@ export async function createApp(needs: {
   async function createRoutes(): Promise<Server> {
     const authentication = createAuthentication({ sessions, cookies: settings.cookies })
     const origins = createOriginRules(settings, backendOrigin)
-    const server = await createServer({ settings, log, authentication, origins })
+    const isHttps = backendOrigin.startsWith('https:')
+    const server = await createServer({ settings, log, authentication, origins, isHttps })
     const catalogue = createCatalogue({ db, clock, doorbell, urls, mediaUrlTtlMs: urlTtlMs })
     const events = createVideoEvents({ db, log, adminVideos })
     const checkHealth = healthCheck(db)
@@ -152,6 +155,7 @@ export async function createApp(needs: {
       isDebug: settings.debug,
       rateLimits: settings.rateLimits,
     })
+    const throttle = createLoginThrottle({ db, clock, free: settings.rateLimits.loginAccount })
     sessionRoutes(server, {
       db,
       clock,
@@ -159,10 +163,23 @@ export async function createApp(needs: {
       passwords,
       sessions,
       secondFactor: twoFactor,
+      throttle,
       cookies: settings.cookies,
       loginRate: settings.rateLimits.login,
     })
     twoFactorRoutes(server, { twoFactor, loginRate: settings.rateLimits.login })
+    const emailChange = createEmailChange({ ...ofAccounts, throttle })
+    ownAccountRoutes(server, {
+      ownAccount: createOwnAccount({ ...ofAccounts, throttle, secondFactor: twoFactor }),
+      emailChange,
+      cookies: settings.cookies,
+      loginRate: settings.rateLimits.login,
+      mailRate: settings.rateLimits.forgot,
+    })
+    emailChangeRoute(server, { emailChange, links, frontendUrl })
+    ownSessionRoutes(server, { db, clock, audit, sessions, cookies: settings.cookies })
+    adminUserRoutes(server, { adminUsers: createAdminUsers(ofAccounts), backendOrigin })
+    auditRoutes(server, { db, backendOrigin })
     if (settings.openId) {
       openIdRoutes(server, {
         signIn: createOpenIdSignIn({
@@ -253,7 +270,7 @@ export async function createApp(needs: {
             workDir: settings.tasks.workDir,
           }),
           tidy_video: tidyVideoHandler({ db, originals, media }),
-          send_mail: sendMailHandler({ db, clock, mailer, links, lifetimes: settings.links }),
+          send_mail: sendMailHandler({ db, mailer, links, lifetimes: settings.links }),
         },
       }),
     async close() {

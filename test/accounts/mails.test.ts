@@ -82,12 +82,19 @@ describe.each(BACKENDS)('mails, on %s', (backend) => {
     expect(notice.text).not.toContain('token')
   })
 
-  test('ask once more to confirm, when somebody never did and forgot the password', async () => {
+  test('let somebody who never confirmed choose a password, whoever chose the first', async () => {
     const email = 'lost@example.com'
     await signUp(email)
     await smtp.waitForMail(email)
     await post('/users/forgot-password/', { email })
-    expect((await smtp.waitForMail(email)).subject).toBe('Confirm Your Videoflix Account')
+    const mail = await smtp.waitForMail(email)
+    expect(mail.subject).toBe('Reset Your Password')
+    const { uid, token } = Object.fromEntries(new URL(buttonOf(mail)).searchParams)
+    const reset = { uid, token, new_password: 'four lamps in a row' }
+    expect((await post('/users/reset-password/', reset)).status).toBe(200)
+    expect((await post('/users/login/', { email, password: PASSWORD })).status).toBe(400)
+    const login = await post('/users/login/', { email, password: reset.new_password })
+    expect(login.status).toBe(200)
   })
 
   test('go to nobody who has no account or was shut out', async () => {

@@ -169,6 +169,38 @@ describe.each(BACKENDS)('resetting a password, on %s', (backend) => {
     expect((await reset({ ...fresh, new_password: NEW_PASSWORD })).status).toBe(200)
   })
 
+  test('confirms an account that never was, and only the new password opens it', async () => {
+    const person = await aPerson(app, { isConfirmed: false })
+    const link = await aResetLink(app, person)
+    expect((await logIn(app, person)).status).toBe(400)
+    expect((await reset({ ...link, new_password: NEW_PASSWORD })).status).toBe(200)
+    expect((await logIn(app, person)).status).toBe(400)
+    expect((await logIn(app, { ...person, password: NEW_PASSWORD })).status).toBe(200)
+    const confirmed = await app.app.db
+      .selectFrom('audit')
+      .select('id')
+      .where('event', '=', 'confirmed')
+      .where('user_id', '=', person.userId)
+      .execute()
+    expect(confirmed).toHaveLength(1)
+  })
+
+  test('brings nobody back who was shut out', async () => {
+    const person = await aPerson(app)
+    const link = await aResetLink(app, person)
+    const superuser = await app.superuser()
+    const path = `/admin/api/users/${person.userId}/`
+    expect((await superuser.patch(path, { is_active: false })).status).toBe(200)
+    expect(await aResetLink(app, person)).toBeUndefined()
+    expect(await errorOf(await reset({ ...link, new_password: NEW_PASSWORD }))).toEqual([
+      400,
+      'Invalid or expired token.',
+    ])
+    await superuser.patch(path, { is_active: true })
+    expect((await logIn(app, { ...person, password: NEW_PASSWORD })).status).toBe(400)
+    expect((await logIn(app, person)).status).toBe(200)
+  })
+
   test('keeps no token that opens anything', async () => {
     const person = await aPerson(app)
     const { token } = await aResetLink(app, person)

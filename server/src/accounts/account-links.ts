@@ -6,6 +6,7 @@ export interface AccountLinks {
   userIdOf(uid: string): number | null
   confirm(userId: number, token: string): string
   reset(userId: number, token: string): string
+  changeEmail(userId: number, token: string): string
 }
 
 export function createAccountLinks(settings: {
@@ -22,5 +23,7 @@ export function createAccountLinks(settings: {
     userIdOf: (uid) => (/^[0-9a-z]{1,10}$/i.test(uid) ? Number.parseInt(uid, 36) : null),
     confirm: (userId, token) => withLink(`${settings.backendOrigin}/users/confirm/`, userId, token),
     reset: (userId, token) => withLink(settings.resetPasswordUrl, userId, token),
+    changeEmail: (userId, token) =>
+      withLink(`${settings.backendOrigin}/users/confirm-email/`, userId, token),
   }
 }

@@ -8,7 +8,14 @@ import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { enqueue } from '../tasks/queue.ts'
-import { consumeLink, findRefusal, issueLink, voidLinks, type LinkRefusal } from './links.ts'
+import {
+  consumeLink,
+  findRefusal,
+  issueLink,
+  voidAllLinks,
+  voidLinks,
+  type LinkRefusal,
+} from './links.ts'
 import type { Passwords } from './passwords.ts'
 import {
   confirmUser,
@@ -16,6 +23,9 @@ import {
   findUser,
   findUserByEmail,
   insertUser,
+  isPending,
+  isShutOut,
+  lockUser,
   setPassword,
 } from './users.ts'
 
@@ -25,9 +35,12 @@ export interface Accounts {
   emailExists(email: string): Promise<boolean>
   /** Activates the user of a link; again is fine. Throws `invalid` with a sentence. */
   confirm(userId: number, token: string, address: string): Promise<void>
-  /** Sends a reset link if there is such a user; whether there is one is told to the caller only. */
+  /**
+   * Sends a reset link if there is such a user who was not shut out; whether there is one is told to the caller only.
+   * Never a link to confirm: it would let in a stranger, with the password that the stranger chose.
+   */
   requestReset(email: string): Promise<User | null>
-  /** Ends all sessions and logs nobody in. Throws `invalid` with a sentence. */
+  /** Ends all sessions and logs nobody in; confirms the address, which the link has proven. Throws `invalid` with a sentence. */
   resetPassword(
     reset: { userId: number; token: string; password: string },
     address: string,
@@ -113,12 +126,13 @@ export function createAccounts(needs: {
       if (!(await findUser(db, userId))) throw new AppError('invalid', 'Invalid user ID.')
       const now = clock.now()
       const { refusal, isActive } = await transact(db, async (trx) => {
-        const refused = await consumeLink(trx, { purpose: 'confirm', token, userId, now })
-        if (refused === null) {
-          await confirmUser(trx, userId, now)
-          await voidLinks(trx, userId, 'confirm', now)
-        }
-        return { refusal: refused, isActive: (await findUser(trx, userId))?.is_active ?? false }
+        const user = await lockUser(trx, userId)
+        const consumed = await consumeLink(trx, { purpose: 'confirm', token, userId, now })
+        const refused = consumed === null && (!user || isShutOut(user)) ? 'expired' : consumed
+        if (refused !== null) return { refusal: refused, isActive: user?.is_active ?? false }
+        await confirmUser(trx, userId, now)
+        await voidLinks(trx, userId, ['confirm'], now)
+        return { refusal: null, isActive: true }
       })
       const isRepeated = refusal === 'used' && isActive
       if (refusal !== null && !isRepeated) throw new AppError('invalid', REFUSALS[refusal])
@@ -127,17 +141,20 @@ export function createAccounts(needs: {
 
     async requestReset(email) {
       const user = await findUserByEmail(db, email)
-      // Somebody whose confirmation mail was lost finds this form first.
-      const template = user?.confirmed_at === null && !user.is_active ? 'confirm' : 'reset'
-      const isServed = user !== null && (user.is_active || template === 'confirm')
+      const isServed = user !== null && !isShutOut(user)
       // A mail to nobody is never sent, but takes as long to ask for: time tells nothing about an account.
       const userId = isServed ? user.id : NOBODY
       const now = clock.now()
       await transact(db, (trx) =>
-        enqueue(trx, 'send_mail', { template, userId }, { subject: `user:${userId}`, now }),
+        enqueue(
+          trx,
+          'send_mail',
+          { template: 'reset', userId },
+          { subject: `user:${userId}`, now },
+        ),
       )
       doorbell.ring('tasks')
-      return isServed && template === 'reset' ? user : null
+      return isServed ? user : null
     },
 
     async resetPassword({ userId, token, password }, address) {
@@ -149,11 +166,14 @@ export function createAccounts(needs: {
       if (objections.length > 0) throw new AppError('invalid', objections.join(' '))
       const passwordHash = await passwords.hash(password)
       const now = clock.now()
-      await transact(db, async (trx) => {
+      const isConfirmed = await transact(db, async (trx) => {
+        const current = await lockUser(trx, userId)
         const refusal = await consumeLink(trx, { purpose: 'reset', token, userId, now })
         if (refusal !== null) throw new AppError('invalid', REFUSALS[refusal])
-        await setPassword(trx, userId, passwordHash)
-        await voidLinks(trx, userId, 'reset', now)
+        if (!current || isShutOut(current)) throw new AppError('invalid', REFUSALS.expired)
+        await setPassword(trx, userId, passwordHash, now)
+        await voidAllLinks(trx, userId, now)
+        if (isPending(current)) await confirmUser(trx, userId, now)
         await sessions.revokeAllOf(trx, userId, now)
         await enqueue(
           trx,
@@ -161,10 +181,12 @@ export function createAccounts(needs: {
           { template: 'password_changed', userId },
           { subject: `user:${userId}`, now },
         )
+        return isPending(current)
       })
       sessions.forgetChecks()
       doorbell.ring('tasks')
       await audit.record('password_reset', { userId, address })
+      if (isConfirmed) await audit.record('confirmed', { userId, address })
     },
 
     debugLink: (purpose, user) =>

@@ -11,9 +11,11 @@ import type { Rate } from '../config/env-values.ts'
 import type { Settings } from '../config/settings.ts'
 import { AppError } from '../errors.ts'
 import { clientOf, isLoopback } from '../http/client.ts'
+import { sendPage } from '../http/page.ts'
 import type { Server } from '../http/server.ts'
 import type { Accounts } from './accounts.ts'
 import type { AccountLinks } from './account-links.ts'
+import { linkQuery, readLink } from './link-query.ts'
 import { confirmationFailedPage } from './pages.ts'
 
 export function accountRoutes(
@@ -91,10 +93,7 @@ export function accountRoutes(
       } catch (error) {
         const isPage = request.headers.accept?.includes('text/html') ?? false
         if (!isPage || !(error instanceof AppError) || error.code !== 'invalid') throw error
-        return reply
-          .code(400)
-          .type('text/html; charset=utf-8')
-          .send(confirmationFailedPage(needs.frontendUrl))
+        return sendPage(reply.code(400), confirmationFailedPage(needs.frontendUrl))
       }
       return reply.redirect(needs.frontendUrl, 302)
     },
@@ -170,26 +169,4 @@ export function accountRoutes(
       return { message: 'Password has been reset successfully.' }
     },
   )
-}
-
-/** Links copied from the source of a mail have `&amp;` between their parts. */
-const linkQuery = z.object({
-  uid: z.unknown().optional().meta({ type: 'string' }),
-  token: z.unknown().optional().meta({ type: 'string' }),
-  'amp;token': z.unknown().optional().meta({ type: 'string' }),
-  'amp;uid': z.unknown().optional().meta({ type: 'string' }),
-})
-
-function readLink(
-  query: z.infer<typeof linkQuery>,
-  links: AccountLinks,
-): { userId: number; token: string } {
-  const uid = query.uid ?? query['amp;uid']
-  const token = query.token ?? query['amp;token']
-  if (typeof uid !== 'string' || typeof token !== 'string' || uid === '' || token === '') {
-    throw new AppError('invalid', 'Missing uid or token.')
-  }
-  const userId = links.userIdOf(uid)
-  if (userId === null) throw new AppError('invalid', 'Invalid user ID.')
-  return { userId, token }
 }

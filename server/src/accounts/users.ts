@@ -1,5 +1,5 @@
 import type { Database, Transacting } from '../db/database.ts'
-import type { User } from '../db/tables.ts'
+import type { User, UserUpdate } from '../db/tables.ts'
 
 /** The statements on the table `users`. Addresses are handed in normalised. */
 
@@ -15,6 +15,43 @@ export async function findUserByEmail(db: Database, email: string): Promise<User
 export async function findUser(db: Database, id: number): Promise<User | null> {
   const user = await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
   return user ?? null
+}
+
+/** Holds the row until the transaction ends. Whoever changes an account, or starts a session, does this first. */
+export async function lockUser(trx: Transacting, id: number): Promise<User | null> {
+  const user = await trx
+    .selectFrom('users')
+    .selectAll()
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
+  return user ?? null
+}
+
+/**
+ * The ids of all active superusers, who stay such until the transaction ends: of two who are about to go at once, the
+ * second finds that it is the last.
+ */
+export async function lockSuperusers(trx: Transacting): Promise<number[]> {
+  const users = await trx
+    .selectFrom('users')
+    .select('id')
+    .where('is_superuser', '=', true)
+    .where('is_active', '=', true)
+    .orderBy('id')
+    .forUpdate()
+    .execute()
+  return users.map((user) => user.id)
+}
+
+/** Waits for its first confirmation. */
+export function isPending(user: Pick<User, 'is_active' | 'confirmed_at'>): boolean {
+  return !user.is_active && user.confirmed_at === null
+}
+
+/** Was welcome once, and is no longer: no mail brings them back. */
+export function isShutOut(user: Pick<User, 'is_active' | 'confirmed_at'>): boolean {
+  return !user.is_active && user.confirmed_at !== null
 }
 
 export async function emailExists(db: Database, email: string): Promise<boolean> {
@@ -64,8 +101,33 @@ export async function confirmUser(trx: Transacting, id: number, now: Date): Prom
     .execute()
 }
 
-export async function setPassword(trx: Transacting, id: number, hash: string): Promise<void> {
-  await trx.updateTable('users').set({ password_hash: hash }).where('id', '=', id).execute()
+export async function setPassword(
+  trx: Transacting,
+  id: number,
+  hash: string,
+  now: Date,
+): Promise<void> {
+  await trx
+    .updateTable('users')
+    .set({ password_hash: hash, password_changed_at: now })
+    .where('id', '=', id)
+    .execute()
+}
+
+/** Throws a unique violation when the address is taken. No changes are fine. */
+export async function updateUser(
+  trx: Transacting,
+  id: number,
+  changes: UserUpdate,
+): Promise<User | null> {
+  const user = await trx
+    .updateTable('users')
+    // A statement without any column to set is none.
+    .set({ id, ...changes })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirst()
+  return user ?? null
 }
 
 /** Replaces a hash by a better one of the same password, unless the password was changed meanwhile. */

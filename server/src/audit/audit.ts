@@ -3,28 +3,45 @@ import type { Database } from '../db/database.ts'
 import { asJson } from '../db/tables.ts'
 import type { Clock } from '../ports/clock.ts'
 
-export type AuditEvent =
-  | 'login'
-  | 'login_failed'
-  | 'logout'
-  | 'refresh_reuse'
-  | 'registered'
-  | 'confirmed'
-  | 'password_reset'
-  | 'superuser_created'
-  | 'totp_enabled'
-  | 'totp_disabled'
-  | 'totp_failed'
-  | 'recovery_code_used'
-  | 'recovery_codes_renewed'
-  | 'openid_linked'
-  | 'video_uploaded'
-  | 'video_replaced'
-  | 'video_edited'
-  | 'video_deleted'
+export const AUDIT_EVENTS = [
+  'login',
+  'login_failed',
+  'logout',
+  'sessions_ended',
+  'refresh_reuse',
+  'registered',
+  'confirmed',
+  'password_reset',
+  'password_changed',
+  'email_change_requested',
+  'email_changed',
+  'account_deleted',
+  'superuser_created',
+  'user_created',
+  'user_edited',
+  'user_activated',
+  'user_deactivated',
+  'user_promoted',
+  'user_demoted',
+  'reset_sent',
+  'totp_enabled',
+  'totp_disabled',
+  'totp_failed',
+  'recovery_code_used',
+  'recovery_codes_renewed',
+  'openid_linked',
+  'video_uploaded',
+  'video_replaced',
+  'video_edited',
+  'video_deleted',
+] as const
+export type AuditEvent = (typeof AUDIT_EVENTS)[number]
 
 export interface AuditEntry {
+  /** Whose account it is about. */
   userId?: number | null
+  /** The superuser who did it to somebody else. */
+  byUserId?: number | null
   /** The client's network address. */
   address?: string | null
   /** Small facts; never a secret. Text from clients is stored as JSON, so it can forge no line. */
@@ -40,12 +57,19 @@ export interface Audit {
 export function createAudit(needs: { db: Database; clock: Clock; log: Logger }): Audit {
   const { db, clock, log } = needs
   return {
-    async record(event, { userId = null, address = null, details = {} }) {
-      log.info({ audit: event, userId, address, ...details }, `audit: ${event}`)
+    async record(event, { userId = null, byUserId = null, address = null, details = {} }) {
+      log.info({ ...details, audit: event, userId, byUserId, address }, `audit: ${event}`)
       try {
         await db
           .insertInto('audit')
-          .values({ at: clock.now(), event, user_id: userId, address, details: asJson(details) })
+          .values({
+            at: clock.now(),
+            event,
+            user_id: userId,
+            by_user_id: byUserId,
+            address,
+            details: asJson(details),
+          })
           .execute()
       } catch (error) {
         log.error({ err: error, audit: event }, 'could not write the audit entry')

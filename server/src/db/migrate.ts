@@ -2,10 +2,12 @@ import { Migrator, type Migration } from 'kysely/migration'
 import type { Database, Engine } from './database.ts'
 import { first } from './migrations/0001-first.ts'
 import { secondFactorAndOpenId } from './migrations/0002-second-factor-and-openid.ts'
+import { usersAndAudit } from './migrations/0003-users-and-audit.ts'
 
 const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0001-first': first,
   '0002-second-factor-and-openid': secondFactorAndOpenId,
+  '0003-users-and-audit': usersAndAudit,
 }
 
 /** Brings the schema up to date. Several processes may do so at once: one works, the others wait. Returns what was done. */

@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, Insertable, Selectable } from 'kysely'
+import type { ColumnType, Generated, Insertable, Selectable, Updateable } from 'kysely'
 import type { MediaInfo } from '../media/media-info.ts'
 
 /**
@@ -7,6 +7,8 @@ import type { MediaInfo } from '../media/media-info.ts'
  */
 type Json<T> = ColumnType<T, string, string>
 type NullableJson<T> = ColumnType<T | null, string | null | undefined, string | null>
+/** Null unless it is given. */
+type Optional<T> = ColumnType<T | null, T | null | undefined, T | null>
 
 export interface UsersTable {
   id: Generated<number>
@@ -14,10 +16,12 @@ export interface UsersTable {
   email: string
   username: string | null
   password_hash: string
+  /** Null until the first change. A better hash of the same password is no change. */
+  password_changed_at: Optional<Date>
   phone: string | null
   address: string | null
   is_active: boolean
-  /** When the address was confirmed; null also for superusers made by command. */
+  /** When the address was confirmed, or a superuser decided in its place; null while the account waits for that. */
   confirmed_at: Date | null
   is_superuser: boolean
   created_at: Date
@@ -42,15 +46,17 @@ export interface SessionsTable {
   created_at: Date
 }
 
-export type LinkPurpose = 'confirm' | 'reset'
+export type LinkPurpose = 'confirm' | 'reset' | 'change_email'
 
 /** Single-use links sent by mail. Only the SHA-256 of the token is kept. */
 export interface LinksTable {
   token_hash: string
   purpose: LinkPurpose
   user_id: number
-  /** Of the password hash when the link was made: a changed password voids it. */
+  /** Of password hash and address when the link was made: a change of either voids it. */
   password_fingerprint: string
+  /** The new address that a link of `change_email` proves. */
+  email: Optional<string>
   expires_at: Date
   consumed_at: Date | null
   created_at: Date
@@ -138,7 +144,10 @@ export interface AuditTable {
   id: Generated<number>
   at: Date
   event: string
+  /** Whose account it is about. */
   user_id: number | null
+  /** The superuser who did it to somebody else. */
+  by_user_id: Optional<number>
   address: string | null
   details: Json<Record<string, unknown>>
 }
@@ -190,6 +199,7 @@ export interface Tables {
 }
 
 export type User = Selectable<UsersTable>
+export type UserUpdate = Updateable<UsersTable>
 export type SessionRow = Selectable<SessionsTable>
 export type TotpRow = Selectable<TotpTable>
 export type VideoRow = Selectable<VideosTable>
@@ -197,6 +207,7 @@ export type SourceRow = Selectable<SourcesTable>
 export type RenditionRow = Selectable<RenditionsTable>
 export type NewRendition = Insertable<RenditionsTable>
 export type TaskRow = Selectable<TasksTable>
+export type AuditRow = Selectable<AuditTable>
 
 /** For a JSON column: both engines take the text. */
 export function asJson(value: unknown): string {

@@ -113,7 +113,12 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${body.length}\r\nVary: Origin\r\nConnection: close\r\n\r\n${body}`,
   )
+  // Whoever does not hang up is hung up on.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }
+
+/** Long enough to be read before the connection goes. */
+const LINGER_MS = 1000
 
 interface Validation {
   params?: { issue?: Issue } | undefined

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import cookie from '@fastify/cookie'
 import rateLimit from '@fastify/rate-limit'
 import Fastify, {
@@ -15,6 +16,7 @@ import { shareWithOrigin } from './cors.ts'
 import { answerBrokenRequest, sendError, throttled, type ErrorShape } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import type { OriginRules } from './origin.ts'
+import { IDLE_MS, limitBodyTime, MAX_CONNECTIONS, TIMEOUTS } from './patience.ts'
 import { RouteTable } from './route-table.ts'
 import { securityHeaders } from './security-headers.ts'
 import { serializerCompiler } from './serializer.ts'
@@ -64,16 +66,20 @@ export async function createServer(needs: {
     bodyLimit: JSON_LIMIT_BYTES,
     trustProxy: settings.trustedProxies.length > 0 ? settings.trustedProxies : false,
     forceCloseConnections: 'idle',
-    http: { headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeout: 65_000 },
+    connectionTimeout: IDLE_MS,
+    http: TIMEOUTS,
     routerOptions: { maxParamLength: 512 },
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
     return503OnClosing: true,
-    frameworkErrors: (error, request, reply) =>
-      void sendError(error, request, reply.header('vary', 'Origin')),
+    frameworkErrors: (error, request, reply) => {
+      limitBodyTime(request, reply)
+      void sendError(error, request, reply.header('vary', 'Origin'))
+    },
     clientErrorHandler: answerBrokenRequest,
   }).withTypeProvider<ZodTypeProvider>()
 
+  server.server.maxConnections = MAX_CONNECTIONS
   server.setValidatorCompiler(validatorCompiler)
   server.setSerializerCompiler(serializerCompiler)
   server.setErrorHandler(sendError)
@@ -96,7 +102,8 @@ export async function createServer(needs: {
   // Every request passes here: no promise is made where none is needed.
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers)
-    if (!origins.isOurHost(request.headers.host)) {
+    limitBodyTime(request, reply)
+    if (!origins.isOurHost(hostOf(request.raw))) {
       const detail = 'Invalid host header: add the name to ALLOWED_HOSTS.'
       reply.code(400).send({ detail })
     } else if (shareWithOrigin(request, reply, sharing)) reply.code(200).send()
@@ -145,6 +152,15 @@ export async function createServer(needs: {
     return reply.code(404).send({ detail: 'Not found.' })
   })
   return server
+}
+
+/** RFC 9112 §3.2: a request with two is nobody's, as a proxy may have read the other one. */
+function hostOf({ rawHeaders, headers }: IncomingMessage): string | undefined {
+  let count = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.length === 4 && rawHeaders[at]?.toLowerCase() === 'host') count += 1
+  }
+  return count === 1 ? headers.host : undefined
 }
 
 /** As an `Allow` header lists them. */

@@ -27,6 +27,60 @@ export async function advanceSession(
   await trx.updateTable('sessions').set({ counter, rotated_at: now }).where('id', '=', id).execute()
 }
 
+/** At most a hundred, latest use first. */
+export async function listLiveSessionsOf(
+  db: Database,
+  userId: number,
+  now: Date,
+): Promise<SessionRow[]> {
+  return await db
+    .selectFrom('sessions')
+    .selectAll()
+    .where('user_id', '=', userId)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .orderBy('rotated_at', 'desc')
+    .orderBy('id')
+    .limit(100)
+    .execute()
+}
+
+/** True when it lived, and was this user's. */
+export async function revokeSessionOf(
+  db: Database,
+  userId: number,
+  id: string,
+  now: Date,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('sessions')
+    .set({ revoked_at: now })
+    .where('id', '=', id)
+    .where('user_id', '=', userId)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+/** Gives how many there were. */
+export async function revokeSessionsBut(
+  db: Database,
+  userId: number,
+  keptId: string | null,
+  now: Date,
+): Promise<number> {
+  const { numUpdatedRows } = await db
+    .updateTable('sessions')
+    .set({ revoked_at: now })
+    .where('user_id', '=', userId)
+    .where('id', '!=', keptId ?? '')
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .executeTakeFirst()
+  return Number(numUpdatedRows)
+}
+
 export async function revokeSession(db: Database, id: string, now: Date): Promise<void> {
   await db
     .updateTable('sessions')

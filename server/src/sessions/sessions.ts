@@ -1,8 +1,10 @@
+import { lockUser } from '../accounts/users.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { Keys } from '../config/keys.ts'
 import type { Settings } from '../config/settings.ts'
 import { transact, type Database, type Transacting } from '../db/database.ts'
 import type { SessionRow, User } from '../db/tables.ts'
+import { AppError } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import { newId, newSecret } from '../ports/ids.ts'
 import { readAccessToken, signAccessToken } from './access-token.ts'
@@ -26,7 +28,10 @@ export interface Client {
 }
 
 export interface Sessions {
-  /** Always a new session. */
+  /**
+   * Always a new session. Throws `unauthenticated` when the account was shut, or its password changed, since `user` was
+   * read: a sign-in with the old password must not outlive the change that ended the others.
+   */
   start(user: User, options: { isRemembered: boolean; client: Client }): Promise<SessionTokens>
   /** Null when the token opens nothing: unknown, ended, expired, or used again after its time. */
   refresh(refreshToken: string, client: Client): Promise<SessionTokens | null>
@@ -35,9 +40,23 @@ export interface Sessions {
     accessToken: string | null
     refreshToken: string | null
   }): Promise<{ userId: number }[]>
+  /** Whose token this was at a check of the last two seconds; null when there was none. */
+  recall(accessToken: string): Viewer | null
   /** Who an access token stands for. */
   check(accessToken: string): Promise<Viewer | Refusal>
   revokeAllOf(trx: Transacting, userId: number, now: Date): Promise<void>
+  /**
+   * Ends all sessions of the user, and goes on with one of them under another name: its tokens are void as well, its end
+   * stays what it was. Null when that one had ended.
+   */
+  renewOneOf(
+    trx: Transacting,
+    userId: number,
+    sessionId: string,
+    now: Date,
+  ): Promise<SessionRow | null>
+  /** What the client of a session is to hold from now on. After the commit. */
+  tokensOf(session: SessionRow, now: Date): Promise<SessionTokens>
   /** After a commit that ended sessions or changed users: the next check looks at the database. */
   forgetChecks(): void
 }
@@ -114,7 +133,11 @@ export function createSessions(needs: {
         address: client.address,
         created_at: now,
       }
-      await rows.insertSession(db, session)
+      await transact(db, async (trx) => {
+        const current = await lockUser(trx, user.id)
+        if (!current?.is_active || isOtherPassword(current, user)) throw changedMeanwhile()
+        await rows.insertSession(trx, session)
+      })
       return await tokensOf(session, now)
     },
 
@@ -145,12 +168,15 @@ export function createSessions(needs: {
       return [...ended.values()].map((userId) => ({ userId }))
     },
 
+    recall: (accessToken) => checks.find(accessToken, clock.now().getTime()),
+
     async check(accessToken) {
       const now = clock.now()
       const known = checks.find(accessToken, now.getTime())
       if (known) return known
       const token = await readAccessToken(keys, accessToken, now)
       if (typeof token === 'string') return token
+      const { age } = checks
       const session = await rows.findSessionWithUser(db, token.sessionId)
       if (!session) {
         return (await rows.userExists(db, token.userId)) ? 'invalid' : 'user_not_found'
@@ -164,11 +190,27 @@ export function createSessions(needs: {
         isSuperuser: session.is_superuser,
         sessionId: session.id,
       }
-      checks.remember(accessToken, viewer, token.expiresAt.getTime(), now.getTime())
+      checks.remember(accessToken, viewer, {
+        age,
+        tokenExpiresAt: token.expiresAt.getTime(),
+        now: now.getTime(),
+      })
       return viewer
     },
 
     revokeAllOf: (trx, userId, now) => rows.revokeSessionsOf(trx, userId, now),
+
+    async renewOneOf(trx, userId, sessionId, now) {
+      const session = await rows.lockSession(trx, sessionId)
+      await rows.revokeSessionsOf(trx, userId, now)
+      const isLive = session?.revoked_at === null && session.expires_at > now
+      if (!isLive || session.user_id !== userId) return null
+      const renewed = { ...session, id: newId(), key: newSecret(), counter: 0, rotated_at: now }
+      await rows.insertSession(trx, renewed)
+      return renewed
+    },
+
+    tokensOf,
     forgetChecks: () => checks.forgetAll(),
   }
 
@@ -188,4 +230,12 @@ export function createSessions(needs: {
     const row = await db.selectFrom('sessions').selectAll().where('id', '=', id).executeTakeFirst()
     return row ?? null
   }
+}
+
+function isOtherPassword(one: User, other: User): boolean {
+  return one.password_changed_at?.getTime() !== other.password_changed_at?.getTime()
+}
+
+function changedMeanwhile(): AppError {
+  return new AppError('unauthenticated', 'This account was changed just now: sign in again.')
 }

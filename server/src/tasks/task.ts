@@ -6,8 +6,10 @@ export const PAYLOADS = {
   process_source: z.object({ sourceId: z.int() }),
   tidy_video: z.object({ videoId: z.int(), originalKeys: z.array(z.string()) }),
   send_mail: z.object({
-    template: z.enum(['confirm', 'reset', 'password_changed']),
+    template: z.enum(['confirm', 'reset', 'password_changed', 'change_email', 'email_changed']),
     userId: z.int(),
+    /** Where to, if not to the user's address of then. */
+    email: z.string().optional(),
   }),
 }
 

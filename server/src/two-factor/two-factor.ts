@@ -212,8 +212,11 @@ export function createTwoFactor(needs: {
       }
       const wasThere = await transact(db, (trx) => rows.deleteTotp(trx, userId))
       if (!wasThere) throw new AppError('not_found', 'Not found.')
-      const details = { by: by.userId }
-      await audit.record('totp_disabled', { userId, address: by.address, details })
+      await audit.record('totp_disabled', {
+        userId,
+        byUserId: by.userId,
+        address: by.address,
+      })
     },
   }
 }

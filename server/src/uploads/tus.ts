@@ -144,6 +144,11 @@ export function createTusUploads(needs: {
       const ids = (await datastore.configstore.list?.().catch(() => [])) ?? []
       for (const id of ids) {
         try {
+          // It is a video already, and the program was ended before the upload was removed.
+          if ((await library.findByUpload(id)) !== null) {
+            await staging.remove(id)
+            continue
+          }
           const upload = await datastore.getUpload(id)
           const isWhole =
             upload.size !== undefined && upload.size > 0 && upload.offset === upload.size
