@@ -16,6 +16,7 @@ import { auditRoutes } from './audit/routes.ts'
 import { deriveKeys, keptSecret } from './config/keys.ts'
 import type { Settings } from './config/settings.ts'
 import { openDatabase, type Database } from './db/database.ts'
+import { outdatedRows } from './db/outdated-rows.ts'
 import { favoriteRoutes } from './favorites/routes.ts'
 import { healthCheck } from './health/health.ts'
 import { healthRoutes } from './health/routes.ts'
@@ -105,7 +106,8 @@ export async function createApp(needs: {
   const audit = createAudit({ db, clock, log })
   const passwords = createPasswords(settings.passwords)
   const sessions = createSessions({ db, clock, keys, audit, settings: settings.sessions })
-  const twoFactor = createTwoFactor({ db, clock, keys, audit, passwords })
+  const throttle = createLoginThrottle({ db, clock, free: settings.rateLimits.loginAccount })
+  const twoFactor = createTwoFactor({ db, clock, keys, audit, passwords, throttle })
   const frontendUrl = settings.frontendUrl ?? `${backendOrigin}/`
   const links = createAccountLinks({
     backendOrigin,
@@ -155,7 +157,6 @@ export async function createApp(needs: {
       isDebug: settings.debug,
       rateLimits: settings.rateLimits,
     })
-    const throttle = createLoginThrottle({ db, clock, free: settings.rateLimits.loginAccount })
     sessionRoutes(server, {
       db,
       clock,
@@ -224,7 +225,7 @@ export async function createApp(needs: {
       }),
     )
     await server.register(async (scope) => tusRoutes(scope as unknown as Server, { db, uploads }))
-    await videoEventsRoute(server, events)
+    await videoEventsRoute(server, { events, sessions })
     await documentationRoutes(server)
     await pageRoutes(server, {
       checkHealth,
@@ -238,6 +239,8 @@ export async function createApp(needs: {
     })
     return server
   }
+
+  const forgetOutdated = outdatedRows({ db, clock, auditKeptMs: settings.auditKeptMs })
 
   return {
     db,
@@ -259,7 +262,10 @@ export async function createApp(needs: {
         settings: settings.tasks,
         owner: newOwner(process.pid),
         isRunning: (pid) => process.isRunning(pid),
-        alsoSweep: () => removeStaleWork(db, settings.tasks.workDir),
+        async alsoSweep() {
+          await removeStaleWork(db, settings.tasks.workDir)
+          await forgetOutdated()
+        },
         handlers: {
           process_source: processSourceHandler({
             log,

@@ -12,6 +12,17 @@ export async function findUserByEmail(db: Database, email: string): Promise<User
   return user ?? null
 }
 
+/** Holds the row until the transaction ends. */
+export async function lockUserByEmail(trx: Transacting, email: string): Promise<User | null> {
+  const user = await trx
+    .selectFrom('users')
+    .selectAll()
+    .where('email', '=', email)
+    .forUpdate()
+    .executeTakeFirst()
+  return user ?? null
+}
+
 export async function findUser(db: Database, id: number): Promise<User | null> {
   const user = await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
   return user ?? null

@@ -157,6 +157,9 @@ export const ENV_GROUPS = {
     FFPROBE_BIN: text.describe('The ffprobe program. Default: beside FFMPEG_BIN, else `ffprobe`.'),
   },
   'Rate limits': {
+    AUDIT_RETENTION_DAYS: integer(1, 36_500).describe(
+      'How many days audit entries are kept. Default 365.',
+    ),
     RATE_LIMIT_LOGIN: rate.describe('Logins per client. Default `20/min`.'),
     RATE_LIMIT_LOGIN_ACCOUNT: rate.describe(
       'Wrong passwords for one account that cost nothing; after them every next one waits twice as long, up to a minute. Default `10/hour`.',

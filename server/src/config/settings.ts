@@ -75,6 +75,8 @@ export interface Settings {
   }
   ffmpeg: { ffmpegBin: string; ffprobeBin: string }
   rateLimits: { login: Rate; loginAccount: Rate; register: Rate; forgot: Rate; emailExists: Rate }
+  /** How long audit entries are kept. */
+  auditKeptMs: number
   firstSuperuser: { email: string | null; password: string | null; username: string | null }
 }
 
@@ -192,6 +194,7 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       forgot: env.RATE_LIMIT_FORGOT ?? { count: 10, windowMs: MINUTE },
       emailExists: env.RATE_LIMIT_EMAIL_EXISTS ?? { count: 30, windowMs: MINUTE },
     },
+    auditKeptMs: (env.AUDIT_RETENTION_DAYS ?? 365) * DAY,
     firstSuperuser: {
       email: env.DJANGO_SUPERUSER_EMAIL ?? null,
       password: env.DJANGO_SUPERUSER_PASSWORD ?? null,

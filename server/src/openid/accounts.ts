@@ -1,6 +1,6 @@
 import { email } from '@videoflix/contract'
 import type { Passwords } from '../accounts/passwords.ts'
-import { findUserByEmail, insertUser } from '../accounts/users.ts'
+import { insertUser, lockUserByEmail } from '../accounts/users.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { OpenIdSettings } from '../config/openid-settings.ts'
 import { isUniqueViolation, transact, type Database, type Transacting } from '../db/database.ts'
@@ -40,9 +40,10 @@ export function createOpenIdAccounts(needs: {
     passwordHash: string,
   ): Promise<Arrival> {
     const now = clock.now()
+    // The owner's row first: whoever links at the same time is done by the time we look who is known.
+    const owner = await lockUserByEmail(trx, verified)
     const known = await findUserByIdentity(trx, claims)
     if (known) return { user: known, how: 'known' }
-    const owner = await findUserByEmail(trx, verified)
     if (!owner) {
       if (!settings.createsUsers) throw new SignInRefused('no_account')
       const newcomer = { email: verified, passwordHash, isActive: true, isSuperuser: false }

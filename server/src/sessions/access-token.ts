@@ -15,10 +15,16 @@ const ISSUER = 'videoflix'
 const AUDIENCE = 'videoflix-api'
 /** RFC 9068 §2.1 */
 const TYPE = 'at+jwt'
+const HEADER = { alg: 'HS256', typ: TYPE }
+const ENCODED_HEADER = Buffer.from(JSON.stringify(HEADER)).toString('base64url')
+/** Whatever the settings or a leaked key say. */
+const LONGEST_LIFE_S = 300
+/** Of the clocks of two servers. */
+const SKEW_S = 30
 
 export async function signAccessToken(keys: Keys, token: AccessToken, now: Date): Promise<string> {
   return await new SignJWT({ sid: token.sessionId })
-    .setProtectedHeader({ alg: 'HS256', typ: TYPE })
+    .setProtectedHeader(HEADER)
     .setSubject(String(token.userId))
     .setIssuer(ISSUER)
     .setAudience(AUDIENCE)
@@ -45,7 +51,7 @@ export async function readAccessToken(
         requiredClaims: ['sub', 'sid', 'exp', 'iat'],
         currentDate: now,
       })
-      return fromPayload(payload) ?? 'invalid'
+      return isCanonical(text, payload) ? fromPayload(payload, now) : 'invalid'
     } catch (error) {
       refusal = refusalOf(error)
       if (refusal !== 'invalid') return refusal
@@ -54,9 +60,22 @@ export async function readAccessToken(
   return refusal
 }
 
-function fromPayload({ sid, sub, exp }: JWTPayload & { sid?: unknown }): AccessToken | null {
-  if (typeof sid !== 'string' || !/^[\w-]{22}$/.test(sid)) return null
-  if (!/^\d{1,15}$/.test(sub ?? '') || exp === undefined) return null
+/**
+ * Whether the text is the one that we would write: one token has one spelling, without padding, spare bits (RFC 4648
+ * §3.5), names that occur twice (RFC 8259 §4) or another header.
+ */
+function isCanonical(text: string, payload: JWTPayload): boolean {
+  const [header, body = '', signature = ''] = text.split('.')
+  const respelled = Buffer.from(signature, 'base64url').toString('base64url')
+  const rewritten = Buffer.from(JSON.stringify(payload)).toString('base64url')
+  return header === ENCODED_HEADER && body === rewritten && signature === respelled
+}
+
+function fromPayload(payload: JWTPayload & { sid?: unknown }, now: Date): AccessToken | 'invalid' {
+  const { sid, sub, aud, iat = Infinity, exp = Infinity } = payload
+  if (typeof sid !== 'string' || !/^[\w-]{22}$/.test(sid)) return 'invalid'
+  if (typeof sub !== 'string' || !/^[1-9]\d{0,14}$/.test(sub) || aud !== AUDIENCE) return 'invalid'
+  if (iat > now.getTime() / 1000 + SKEW_S || exp - iat > LONGEST_LIFE_S) return 'invalid'
   return { sessionId: sid, userId: Number(sub), expiresAt: new Date(exp * 1000) }
 }
 

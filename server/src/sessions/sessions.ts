@@ -40,6 +40,8 @@ export interface Sessions {
     accessToken: string | null
     refreshToken: string | null
   }): Promise<{ userId: number }[]>
+  /** Whether a viewer is still who they were when they were let in. Looks at the database. */
+  isLive(viewer: Viewer): Promise<boolean>
   /** Whose token this was at a check of the last two seconds; null when there was none. */
   recall(accessToken: string): Viewer | null
   /** Who an access token stands for. */
@@ -166,6 +168,12 @@ export function createSessions(needs: {
       for (const id of ended.keys()) await rows.revokeSession(db, id, now)
       checks.forgetAll()
       return [...ended.values()].map((userId) => ({ userId }))
+    },
+
+    async isLive(viewer) {
+      const session = await rows.findSessionWithUser(db, viewer.sessionId)
+      if (!session?.is_active || session.revoked_at !== null) return false
+      return session.expires_at > clock.now() && session.is_superuser === viewer.isSuperuser
     },
 
     recall: (accessToken) => checks.find(accessToken, clock.now().getTime()),

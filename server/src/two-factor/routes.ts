@@ -58,7 +58,8 @@ export function twoFactorRoutes(
       },
     },
     async (request, reply) => {
-      const enrolment = await twoFactor.enrol(viewerOf(request).userId, request.body.password)
+      const { userId } = viewerOf(request)
+      const enrolment = await twoFactor.enrol(userId, request.body.password, request.ip)
       reply.header('cache-control', 'no-store')
       return { secret: enrolment.secret, otpauth_url: enrolment.url, qr_svg: enrolment.qrSvg }
     },

@@ -1,6 +1,6 @@
 import type { OtpRefusal } from '@videoflix/contract'
+import { demandPassword } from '../accounts/password-proof.ts'
 import type { Passwords } from '../accounts/passwords.ts'
-import { findUser } from '../accounts/users.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { Keys } from '../config/keys.ts'
 import { openSealedText, sealText } from '../config/sealed-text.ts'
@@ -8,6 +8,7 @@ import { transact, type Database, type Transacting } from '../db/database.ts'
 import type { TotpRow, User } from '../db/tables.ts'
 import { AppError, invalid } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { LoginThrottle } from '../sessions/login-throttle.ts'
 import type { Client } from '../sessions/sessions.ts'
 import { hashOfRecoveryCode, newRecoveryCodes } from './recovery-codes.ts'
 import { blockAfter, waitLeft } from './throttle.ts'
@@ -25,7 +26,11 @@ export interface SecondFactor {
 export interface TwoFactor extends SecondFactor {
   status(userId: number): Promise<{ isEnabled: boolean; recoveryCodesLeft: number }>
   /** Makes a secret that counts from its confirmation on; again makes another. Throws `conflict` when it is on. */
-  enrol(userId: number, password: string): Promise<{ secret: string; url: string; qrSvg: string }>
+  enrol(
+    userId: number,
+    password: string,
+    address: string,
+  ): Promise<{ secret: string; url: string; qrSvg: string }>
   /** Turns it on and gives the recovery codes: only their hashes are kept. */
   confirm(userId: number, code: string, address: string): Promise<string[]>
   disable(userId: number, proof: Proof, address: string): Promise<void>
@@ -56,8 +61,9 @@ export function createTwoFactor(needs: {
   keys: Keys
   audit: Audit
   passwords: Passwords
+  throttle: LoginThrottle
 }): TwoFactor {
-  const { db, clock, keys, audit, passwords } = needs
+  const { db, clock, keys, audit, passwords, throttle } = needs
 
   const seal = (userId: number, secret: string): string =>
     sealText(keys, 'totp', contextOf(userId), secret)
@@ -120,12 +126,8 @@ export function createTwoFactor(needs: {
   }
 
   /** Throws unless the password is the user's. */
-  async function demandPassword(userId: number, password: string): Promise<User> {
-    const user = await findUser(db, userId)
-    const isRight = await passwords.verify(user?.password_hash ?? null, password)
-    if (!user || !isRight) throw invalid({ password: ['The password is wrong.'] })
-    return user
-  }
+  const demand = (userId: number, password: string, address: string): Promise<User> =>
+    demandPassword({ db, passwords, throttle }, { userId, password, address }, 'password')
 
   /** Throws unless the proof holds; then makes the change in the transaction that uses the code up. */
   async function changeWith(
@@ -134,7 +136,7 @@ export function createTwoFactor(needs: {
     address: string,
     change: (trx: Transacting, now: Date) => Promise<unknown>,
   ): Promise<void> {
-    await demandPassword(userId, proof.password)
+    await demand(userId, proof.password, address)
     const now = clock.now()
     const used = await transact(db, async (trx) => {
       const verdict = await use(trx, userId, proof.code, now)
@@ -165,8 +167,8 @@ export function createTwoFactor(needs: {
       return { isEnabled, recoveryCodesLeft: await rows.countRecoveryCodes(db, userId) }
     },
 
-    async enrol(userId, password) {
-      const user = await demandPassword(userId, password)
+    async enrol(userId, password, address) {
+      const user = await demand(userId, password, address)
       const secret = newTotpSecret()
       const isOffered = await rows.offerTotp(db, userId, seal(userId, secret), clock.now())
       if (!isOffered) throw isOn()

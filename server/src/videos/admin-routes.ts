@@ -11,6 +11,7 @@ import {
 import { z } from 'zod'
 import type { Audit } from '../audit/audit.ts'
 import { viewerOf } from '../http/authentication.ts'
+import { pageOf, pageQuery, rowsOf, toPage } from '../http/paging.ts'
 import type { Server } from '../http/server.ts'
 import type { AdminVideos } from './admin-videos.ts'
 import type { Library } from './library.ts'
@@ -18,21 +19,11 @@ import { idOf } from './routes.ts'
 
 const withId = z.object({ id: z.string() })
 
-/** From 1 to `max`, as a query writes it. */
-function number(max: number) {
-  const error = `Write a whole number from 1 to ${max}.`
-  const isWithin = (text: string): boolean =>
-    /^\d{1,9}$/.test(text) && Number(text) >= 1 && Number(text) <= max
-  return z.string({ error }).refine(isWithin, { error }).transform(Number)
-}
-
 function oneOf<const T extends readonly [string, ...string[]]>(choices: T) {
   return z.enum(choices, { error: ({ input }) => MESSAGES.choice(String(input)) })
 }
 
-const listQuery = z.object({
-  page: number(1_000_000).prefault('1').meta({ type: 'integer' }),
-  page_size: number(100).prefault('25').meta({ type: 'integer' }),
+const listQuery = pageQuery.extend({
   search: optionalText(200).optional().describe('In title and description'),
   category: oneOf(CATEGORIES).optional(),
   state: oneOf(PROCESSING_STATES).optional(),
@@ -56,31 +47,17 @@ export function adminVideoRoutes(
         summary: 'List, search and filter videos',
         querystring: listQuery,
         response: {
-          200: z.object({
-            count: z.int(),
-            next: z.string().nullable(),
-            previous: z.string().nullable(),
-            results: z.array(adminVideo),
-          }),
+          200: pageOf(adminVideo),
           400: fieldErrors,
         },
       },
     },
     async (request) => {
-      const { page, page_size: limit, ordering, ...filter } = request.query
-      const offset = (page - 1) * limit
-      const { videos, count } = await adminVideos.list(filter, { offset, limit, ordering })
-      const pageUrl = (number: number): string => {
-        const url = new URL(request.url, backendOrigin)
-        url.searchParams.set('page', String(number))
-        return url.href
-      }
-      return {
-        count,
-        next: offset + limit < count ? pageUrl(page + 1) : null,
-        previous: page > 1 ? pageUrl(page - 1) : null,
-        results: videos,
-      }
+      const { query } = request
+      const { ordering, search, category, state } = query
+      const filter = { search, category, state }
+      const page = await adminVideos.list(filter, { ...rowsOf(query), ordering })
+      return toPage(request, backendOrigin, query, page)
     },
   )
 

@@ -18,7 +18,7 @@ export interface AdminVideos {
   get(id: number): Promise<AdminVideo>
   /** Those that exist, in the order of the ids. */
   find(ids: number[]): Promise<AdminVideo[]>
-  list(filter: VideoFilter, page: VideoPage): Promise<{ videos: AdminVideo[]; count: number }>
+  list(filter: VideoFilter, page: VideoPage): Promise<{ results: AdminVideo[]; count: number }>
 }
 
 export function createAdminVideos(needs: {
@@ -46,7 +46,7 @@ export function createAdminVideos(needs: {
 
     async list(filter, page) {
       const { ids, count } = await listVideoIds(db, filter, page)
-      return { videos: await find(ids), count }
+      return { results: await find(ids), count }
     },
   }
 }

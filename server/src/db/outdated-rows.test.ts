@@ -1,0 +1,38 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BACKENDS, startApp, type TestApp } from '../../../test/harness/app.ts'
+import { outdatedRows } from './outdated-rows.ts'
+
+const DAY = 86_400_000
+
+describe.each(BACKENDS)('outdated rows, on %s', (backend) => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startApp({ backend })
+  })
+  afterAll(() => app.stop())
+
+  const count = async (table: 'sessions' | 'links' | 'audit'): Promise<number> =>
+    (await app.app.db.selectFrom(table).selectAll().execute()).length
+
+  test('are forgotten when nobody will ask for them again, and not before', async () => {
+    await app.superuser()
+    await app.viewer()
+    await app.worker.idle()
+    const { db } = app.app
+    const forget = outdatedRows({ db, clock: app.clock, auditKeptMs: 365 * DAY })
+    const before = [await count('sessions'), await count('links'), await count('audit')]
+    expect(Math.min(...before)).toBeGreaterThan(0)
+
+    await forget()
+    expect([await count('sessions'), await count('links'), await count('audit')]).toEqual(before)
+
+    app.clock.advance(40 * DAY)
+    await forget()
+    expect([await count('sessions'), await count('links')]).toEqual([0, 0])
+    expect(await count('audit')).toBe(before[2])
+
+    app.clock.advance(365 * DAY)
+    await forget()
+    expect(await count('audit')).toBe(0)
+  })
+})
