@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, Insertable, Selectable, Updateable } from 'kysely'
+import type { ColumnType, Generated, Selectable, Updateable } from 'kysely'
 import type { MediaInfo } from '../media/media-info.ts'
 
 /**
@@ -205,7 +205,6 @@ export type TotpRow = Selectable<TotpTable>
 export type VideoRow = Selectable<VideosTable>
 export type SourceRow = Selectable<SourcesTable>
 export type RenditionRow = Selectable<RenditionsTable>
-export type NewRendition = Insertable<RenditionsTable>
 export type TaskRow = Selectable<TasksTable>
 export type AuditRow = Selectable<AuditTable>
 
