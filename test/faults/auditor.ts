@@ -45,9 +45,11 @@ export async function audit(facts: {
   }
 
   const uploads = await filesBelow(join(dataDir, 'uploads'))
-  const unknown = new Set(uploads.map((name) => name.replace(/\.json$/, '')))
-  for (const name of unknown) {
-    if (sha256.has(name)) findings.push(`uploads/${name} is left`)
+  const unknown = new Set<string>()
+  for (const name of uploads) {
+    const id = name.replace(/\.json$/, '')
+    if (sha256.has(id)) findings.push(`uploads/${name} is left`)
+    else unknown.add(id)
   }
   if (unknown.size > lostCreations) findings.push(`${unknown.size} uploads are left`)
   for (const name of await readdir(join(dataDir, 'work')).catch(() => [])) {

@@ -63,7 +63,7 @@ export class Uploader {
     const offset = Number(head.headers.get('upload-offset'))
     if (head.status !== 200) throw new Error(`${upload.path} is gone: ${head.status}`)
     if (offset < upload.acknowledged) {
-      throw new BytesLost(`told ${upload.acknowledged}, has ${offset}`)
+      throw new Error(`bytes lost: told ${upload.acknowledged}, has ${offset}`)
     }
     upload.acknowledged = offset
     const size = Math.ceil(this.#film.length / PATCHES)
@@ -94,9 +94,6 @@ export class Uploader {
     return (await this.videos()).find(({ title }) => title === upload.title)
   }
 }
-
-/** An offset that had been told was taken back. */
-export class BytesLost extends Error {}
 
 /** The line is slow: an upload is to last long enough to be hit. */
 async function* slowly(chunk: Buffer): AsyncIterable<Uint8Array> {

@@ -37,6 +37,7 @@ test.each([
   ['a page under the name that was asked', { host: 'me:80', origin: 'http://me:80' }, true],
   ['the web client', { origin: 'https://app.example.com' }, true],
   ['a trusted page', { origin: 'https://forms.example.com' }, true],
+  ['our own page without TLS', { origin: 'http://films.example.com' }, false],
   ['a stranger', { origin: 'https://evil.example' }, false],
   ['a sandboxed page', { origin: 'null' }, false],
   ['an empty origin', { origin: '' }, false],

@@ -22,6 +22,8 @@ export function createOriginRules(
   const readers = new Set(settings.corsOrigins)
   const changers = new Set([...settings.corsOrigins, ...settings.trustedOrigins, backendOrigin])
   const hosts = settings.allowedHosts.map((host) => host.toLowerCase())
+  // Anybody on the way can make a page there, and browsers send it the cookies of the real one.
+  const forgeable = backendOrigin.startsWith('https:') ? `http:${backendOrigin.slice(6)}` : null
 
   return {
     mayRead: (origin) => readers.has(origin),
@@ -30,7 +32,8 @@ export function createOriginRules(
       if (SAFE_METHODS.has(request.method)) return true
       const { origin, host } = request.headers
       if (origin === undefined) return !isCrossSite(request)
-      return changers.has(origin) || origin === `http://${host}` || origin === `https://${host}`
+      if (changers.has(origin) || origin === `https://${host}`) return true
+      return origin === `http://${host}` && origin !== forgeable
     },
 
     isOurHost(hostHeader) {

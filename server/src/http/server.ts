@@ -12,6 +12,7 @@ import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-z
 import type { Settings } from '../config/settings.ts'
 import type { Viewer } from '../sessions/viewer.ts'
 import type { Access, Authentication } from './authentication.ts'
+import { mendForwardedFor } from './client.ts'
 import { shareWithOrigin } from './cors.ts'
 import { answerBrokenRequest, sendError, throttled, type ErrorShape } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
@@ -57,6 +58,7 @@ export async function createServer(needs: {
   isHttps: boolean
 }): Promise<Server> {
   const { settings, authentication, origins } = needs
+  const isProxied = settings.trustedProxies.length > 0
   const server = Fastify({
     loggerInstance: needs.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -64,7 +66,7 @@ export async function createServer(needs: {
     // A logger for each request costs a tenth of the whole; errors name the request themselves.
     childLoggerFactory: (logger) => logger,
     bodyLimit: JSON_LIMIT_BYTES,
-    trustProxy: settings.trustedProxies.length > 0 ? settings.trustedProxies : false,
+    trustProxy: isProxied ? settings.trustedProxies : false,
     forceCloseConnections: 'idle',
     connectionTimeout: IDLE_MS,
     http: TIMEOUTS,
@@ -92,7 +94,7 @@ export async function createServer(needs: {
     }
     server.routeTable.add(route)
   })
-  acceptJsonOnly(server)
+  acceptJsonOnly(server, JSON_LIMIT_BYTES)
 
   const headers = securityHeaders(needs.isHttps)
   const sharing = {
@@ -103,6 +105,7 @@ export async function createServer(needs: {
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers)
     limitBodyTime(request, reply)
+    if (isProxied) mendForwardedFor(request)
     if (!origins.isOurHost(hostOf(request.raw))) {
       const detail = 'Invalid host header: add the name to ALLOWED_HOSTS.'
       reply.code(400).send({ detail })

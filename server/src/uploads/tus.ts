@@ -1,6 +1,7 @@
 import { createWriteStream } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { FileStore } from '@tus/file-store'
@@ -141,8 +142,10 @@ export function createTusUploads(needs: {
     },
 
     async finishWhole() {
-      const ids = (await datastore.configstore.list?.().catch(() => [])) ?? []
-      for (const id of ids) {
+      // The library's own list leaves out an upload whose bytes have been removed, but not its description.
+      const names = await readdir(settings.dir).catch((): string[] => [])
+      for (const name of names.filter((each) => each.endsWith('.json'))) {
+        const id = basename(name, '.json')
         try {
           // It is a video already, and the program was ended before the upload was removed.
           if ((await library.findByUpload(id)) !== null) {
