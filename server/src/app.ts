@@ -118,10 +118,10 @@ export async function createApp(needs: {
 
   const { urlPath, urlTtlMs } = settings.media
   const urls = createMediaUrls({ keys, backendOrigin, urlPath, ttlMs: urlTtlMs })
-  const library = createLibrary({ db, clock, doorbell })
+  const library = createLibrary({ db, clock, doorbell, audit })
   const adminVideos = createAdminVideos({ db, clock, urls })
   const staging = createStaging(settings.uploads)
-  const intake = createIntake({ staging, originals, library, audit })
+  const intake = createIntake({ staging, originals, library })
 
   async function createRoutes(): Promise<Server> {
     const authentication = createAuthentication({ sessions, cookies: settings.cookies })
@@ -214,7 +214,7 @@ export async function createApp(needs: {
     favoriteRoutes(server, { db, clock })
     catalogueRoutes(server, catalogue)
     mediaRoutes(server, { db, clock, media, urls, urlPath })
-    adminVideoRoutes(server, { adminVideos, library, audit, backendOrigin })
+    adminVideoRoutes(server, { adminVideos, library, backendOrigin })
     await server.register((scope) =>
       formUploadRoutes(scope as unknown as Server, {
         settings: settings.uploads,

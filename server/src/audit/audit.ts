@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Database } from '../db/database.ts'
+import type { Database, Transacting } from '../db/database.ts'
 import { asJson } from '../db/tables.ts'
 import type { Clock } from '../ports/clock.ts'
 
@@ -51,26 +51,36 @@ export interface AuditEntry {
 export interface Audit {
   /** Never throws: a full audit table must not keep people out. */
   record(event: AuditEvent, entry: AuditEntry): Promise<void>
+  /** In the transaction of what it tells of: either both are kept or neither. */
+  recordIn(trx: Transacting, event: AuditEvent, entry: AuditEntry): Promise<void>
 }
 
 /** Keeps who did what, in the table and as a JSON line in the log. */
 export function createAudit(needs: { db: Database; clock: Clock; log: Logger }): Audit {
   const { db, clock, log } = needs
+
+  async function write(on: Database, event: AuditEvent, entry: AuditEntry): Promise<void> {
+    const { userId = null, byUserId = null, address = null, details = {} } = entry
+    log.info({ ...details, audit: event, userId, byUserId, address }, `audit: ${event}`)
+    await on
+      .insertInto('audit')
+      .values({
+        at: clock.now(),
+        event,
+        user_id: userId,
+        by_user_id: byUserId,
+        address,
+        details: asJson(details),
+      })
+      .execute()
+  }
+
   return {
-    async record(event, { userId = null, byUserId = null, address = null, details = {} }) {
-      log.info({ ...details, audit: event, userId, byUserId, address }, `audit: ${event}`)
+    recordIn: write,
+
+    async record(event, entry) {
       try {
-        await db
-          .insertInto('audit')
-          .values({
-            at: clock.now(),
-            event,
-            user_id: userId,
-            by_user_id: byUserId,
-            address,
-            details: asJson(details),
-          })
-          .execute()
+        await write(db, event, entry)
       } catch (error) {
         log.error({ err: error, audit: event }, 'could not write the audit entry')
       }

@@ -126,7 +126,8 @@ export const ENV_GROUPS = {
     REFRESH_TOKEN_REMEMBER_TTL: seconds(1).describe(
       'Life of a session with “remember me”. Default 604800.',
     ),
-    REFRESH_GRACE: seconds(0).describe(
+    // It is also how long a stolen token goes unnoticed.
+    REFRESH_GRACE: seconds(0, 300).describe(
       'How long the token before the current one is still accepted. Default 30.',
     ),
     CONFIRM_LINK_TTL: seconds(1).describe('Life of a confirmation link. Default 259200 (72 h).'),
@@ -210,6 +211,10 @@ type EnvTable = typeof ENV
 /** The variables that are set, read; those that are not are absent. */
 export type Env = { [Name in keyof EnvTable]?: z.output<EnvTable[Name]> }
 
+/** None of them has a use for these, and one in a header or a path would have. */
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\0-\x1f\x7f]/
+
 /** Reads the variables of the table. Problems are sentences that name the variable and say what to write. */
 export function readEnv(variables: Record<string, string | undefined>): {
   env: Env
@@ -222,6 +227,10 @@ export function readEnv(variables: Record<string, string | undefined>): {
   for (const [name, schema] of Object.entries(ENV)) {
     const value = variables[name]?.trim()
     if (value === undefined || value === '') continue
+    if (CONTROL.test(value)) {
+      problems.push(`${name}: its value is not understood; write it without line breaks.`)
+      continue
+    }
     const parsed = schema.safeParse(value)
     if (!parsed.success) {
       const shown = /SECRET|PASSWORD|KEY|DATABASE_URL/.test(name) ? 'its value' : `"${value}"`

@@ -46,7 +46,7 @@ function readWhole(
     if (length > limitBytes) return refuse()
     if (before === 0) body = chunk
     else {
-      if (length > body.length || before === body.length) body = roomier(body, before)
+      if (length > body.length) body = roomier(body, before)
       chunk.copy(body, before)
     }
   }

@@ -1,9 +1,8 @@
 import { stat } from 'node:fs/promises'
 import type { VideoFields } from '@videoflix/contract'
-import type { Audit } from '../audit/audit.ts'
 import { AppError, invalid } from '../errors.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
-import type { Library, StoredOriginal } from '../videos/library.ts'
+import type { Actor, Library, StoredOriginal } from '../videos/library.ts'
 import { sha256Of, type Staging } from './staging.ts'
 
 /** A whole file in staging, and what its sender said about it. */
@@ -16,25 +15,19 @@ interface FinishedUpload {
   expectedSha256: string | null
 }
 
-export interface Sender {
-  userId: number | null
-  address: string | null
-}
-
 /**
  * Turns a whole upload into a video and its task. May be repeated, and be cut off anywhere: the bytes are stored under
  * the upload's own key first, the rows that make them a video are one transaction, and staging is emptied last.
  * Throws `invalid` for an empty file, a wrong checksum or a taken title, `not_found` when there is no video to replace.
  */
-export type Intake = (upload: FinishedUpload, sender: Sender) => Promise<number>
+export type Intake = (upload: FinishedUpload, sender: Actor) => Promise<number>
 
 export function createIntake(needs: {
   staging: Staging
   originals: ObjectStore
   library: Library
-  audit: Audit
 }): Intake {
-  const { staging, originals, library, audit } = needs
+  const { staging, originals, library } = needs
   return async (upload, sender) => {
     const { uploadId, purpose } = upload
     const known = await library.findByUpload(uploadId)
@@ -44,12 +37,9 @@ export function createIntake(needs: {
       const original = await storeOriginal(upload)
       const videoId =
         'fields' in purpose
-          ? await library.add(original, purpose.fields)
-          : await library.replaceSource(original, purpose.replaces)
+          ? await library.add(original, purpose.fields, sender)
+          : await library.replaceSource(original, purpose.replaces, sender)
       await staging.remove(uploadId)
-      const event = 'fields' in purpose ? 'video_uploaded' : 'video_replaced'
-      const details = { video: videoId, size: original.sizeBytes }
-      await audit.record(event, { ...sender, details })
       return videoId
     } catch (error) {
       // Somebody else may have finished the same upload meanwhile, and taken the file out of staging.

@@ -10,8 +10,8 @@ import type { VideoFields } from '@videoflix/contract'
 import type { Settings } from '../config/settings.ts'
 import { AppError, invalid } from '../errors.ts'
 import { newId } from '../ports/ids.ts'
-import { titleTaken, type Library } from '../videos/library.ts'
-import { emptyFile, isFinal, type Intake, type Sender } from './intake.ts'
+import { titleTaken, type Actor, type Library } from '../videos/library.ts'
+import { emptyFile, isFinal, type Intake } from './intake.ts'
 import { asDiskFull, syncFile, type Staging } from './staging.ts'
 import { toWebRequest } from './tus-exchange.ts'
 import { readSha256, readVideoFields, shownFileName } from './upload-fields.ts'
@@ -23,7 +23,7 @@ type Metadata = Record<string, string | null | undefined>
 export interface TusUploads {
   maxBytes: number
   /** Answers a request of the protocol. */
-  answer(request: IncomingMessage, sender: Sender): Promise<Response>
+  answer(request: IncomingMessage, sender: Actor): Promise<Response>
   /** Finishes what was whole when the program was ended before it could be made a video. */
   finishWhole(): Promise<void>
 }
@@ -56,7 +56,7 @@ export function createTusUploads(needs: {
   onError: (error: unknown) => void
 }): TusUploads {
   const { settings, staging, intake, library, onError } = needs
-  const senders = new WeakMap<Request, Sender>()
+  const senders = new WeakMap<Request, Actor>()
   const datastore = new SyncedFileStore({
     directory: settings.dir,
     expirationPeriodInMilliseconds: settings.ttlMs,
@@ -65,7 +65,7 @@ export function createTusUploads(needs: {
   const finishing = new Map<string, Promise<number>>()
 
   /** However often it is asked for at once, an upload is finished by one. */
-  function finish(upload: Upload, sender: Sender): Promise<number> {
+  function finish(upload: Upload, sender: Actor): Promise<number> {
     const running = finishing.get(upload.id)
     if (running) return running
     const work = finishOrForget(upload, sender).finally(() => finishing.delete(upload.id))
@@ -73,7 +73,7 @@ export function createTusUploads(needs: {
     return work
   }
 
-  async function finishOrForget(upload: Upload, sender: Sender): Promise<number> {
+  async function finishOrForget(upload: Upload, sender: Actor): Promise<number> {
     const metadata = upload.metadata ?? {}
     const fileName = shownFileName(metadata['filename'] ?? undefined)
     const whole = { uploadId: upload.id, fileName, expectedSha256: readSha256(metadata['sha256']) }

@@ -8,13 +8,13 @@ import {
   PROCESSING_STATES,
   videoChanges,
 } from '@videoflix/contract'
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { Audit } from '../audit/audit.ts'
 import { viewerOf } from '../http/authentication.ts'
 import { pageOf, pageQuery, rowsOf, toPage } from '../http/paging.ts'
 import type { Server } from '../http/server.ts'
 import type { AdminVideos } from './admin-videos.ts'
-import type { Library } from './library.ts'
+import type { Actor, Library } from './library.ts'
 import { idOf } from './routes.ts'
 
 const withId = z.object({ id: z.string() })
@@ -32,9 +32,9 @@ const listQuery = pageQuery.extend({
 
 export function adminVideoRoutes(
   server: Server,
-  needs: { adminVideos: AdminVideos; library: Library; audit: Audit; backendOrigin: string },
+  needs: { adminVideos: AdminVideos; library: Library; backendOrigin: string },
 ): void {
-  const { adminVideos, library, audit, backendOrigin } = needs
+  const { adminVideos, library, backendOrigin } = needs
   const config = { access: 'superuser' } as const
   const tags = ['Administration']
 
@@ -89,9 +89,7 @@ export function adminVideoRoutes(
     },
     async (request) => {
       const id = idOf(request.params.id, 'Not found.')
-      await library.edit(id, request.body)
-      const { userId } = viewerOf(request)
-      await audit.record('video_edited', { userId, address: request.ip, details: { video: id } })
+      await library.edit(id, request.body, actorOf(request))
       return await adminVideos.get(id)
     },
   )
@@ -109,9 +107,7 @@ export function adminVideoRoutes(
     },
     async (request, reply) => {
       const id = idOf(request.params.id, 'Not found.')
-      await library.remove(id)
-      const { userId } = viewerOf(request)
-      await audit.record('video_deleted', { userId, address: request.ip, details: { video: id } })
+      await library.remove(id, actorOf(request))
       return reply.code(204).send(null)
     },
   )
@@ -133,4 +129,8 @@ export function adminVideoRoutes(
       return await adminVideos.get(id)
     },
   )
+}
+
+function actorOf(request: FastifyRequest): Actor {
+  return { userId: viewerOf(request).userId, address: request.ip }
 }

@@ -1,4 +1,5 @@
 import type { VideoChanges, VideoFields } from '@videoflix/contract'
+import type { Audit } from '../audit/audit.ts'
 import { isUniqueViolation, transact, type Database, type Transacting } from '../db/database.ts'
 import { AppError, invalid } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -16,16 +17,22 @@ export interface StoredOriginal {
   sha256: string | null
 }
 
+/** Who does it: null for the operator of the machine. */
+export interface Actor {
+  userId: number | null
+  address: string | null
+}
+
 /** What a superuser does to the catalogue. Each change is one transaction with the tasks that follow from it. */
 export interface Library {
   /** The new video's id, or that of the same upload's. Throws `invalid` when the title is taken. */
-  add(original: StoredOriginal, fields: VideoFields): Promise<number>
+  add(original: StoredOriginal, fields: VideoFields, by: Actor): Promise<number>
   /** The old version plays until the new one is ready. Throws `not_found`. */
-  replaceSource(original: StoredOriginal, videoId: number): Promise<number>
+  replaceSource(original: StoredOriginal, videoId: number, by: Actor): Promise<number>
   /** Throws `not_found`, or `invalid` when the title is taken. */
-  edit(videoId: number, changes: VideoChanges): Promise<void>
+  edit(videoId: number, changes: VideoChanges, by: Actor): Promise<void>
   /** Row, files, favourites and tasks; the files shortly after. Throws `not_found`. */
-  remove(videoId: number): Promise<void>
+  remove(videoId: number, by: Actor): Promise<void>
   /** Processes the newest source again. Throws `not_found`, or `conflict` while it is being processed. */
   retry(videoId: number): Promise<void>
   exists(videoId: number): Promise<boolean>
@@ -38,8 +45,13 @@ export interface Library {
 /** After a cancellation its worker may write for as long as its lease lasts; look again after that. */
 const SECOND_TIDY_MS = 2 * 60_000
 
-export function createLibrary(needs: { db: Database; clock: Clock; doorbell: Doorbell }): Library {
-  const { db, clock, doorbell } = needs
+export function createLibrary(needs: {
+  db: Database
+  clock: Clock
+  doorbell: Doorbell
+  audit: Audit
+}): Library {
+  const { db, clock, doorbell, audit } = needs
 
   async function change<T>(work: (trx: Transacting, now: Date) => Promise<T>): Promise<T> {
     const now = clock.now()
@@ -114,7 +126,7 @@ export function createLibrary(needs: { db: Database; clock: Clock; doorbell: Doo
       return candidate
     },
 
-    add: (original, fields) =>
+    add: (original, fields, by) =>
       once(original.uploadId, () =>
         change(async (trx, now) => {
           const { id } = await trx
@@ -129,21 +141,25 @@ export function createLibrary(needs: { db: Database; clock: Clock; doorbell: Doo
             .returning('id')
             .executeTakeFirstOrThrow()
           await attachSource(trx, id, original, now)
+          const details = { video: id, size: original.sizeBytes }
+          await audit.recordIn(trx, 'video_uploaded', { ...by, details })
           return id
         }),
       ),
 
-    replaceSource: (original, videoId) =>
+    replaceSource: (original, videoId, by) =>
       once(original.uploadId, () =>
         change(async (trx, now) => {
           const video = await lockVideo(trx, videoId)
           await dropUnpublished(trx, video, now)
           await attachSource(trx, videoId, original, now)
+          const details = { video: videoId, size: original.sizeBytes }
+          await audit.recordIn(trx, 'video_replaced', { ...by, details })
           return videoId
         }),
       ),
 
-    async edit(videoId, changes) {
+    async edit(videoId, changes, by) {
       const set = Object.fromEntries(
         Object.entries(changes).filter(([, value]) => value !== undefined),
       )
@@ -155,13 +171,14 @@ export function createLibrary(needs: { db: Database; clock: Clock; doorbell: Doo
             .set({ ...set, updated_at: now })
             .where('id', '=', videoId)
             .execute()
+          await audit.recordIn(trx, 'video_edited', { ...by, details: { video: videoId } })
         })
       } catch (error) {
         throw isUniqueViolation(error) ? titleTaken() : error
       }
     },
 
-    async remove(videoId) {
+    async remove(videoId, by) {
       await change(async (trx, now) => {
         await lockVideo(trx, videoId)
         const sources = await trx
@@ -171,6 +188,7 @@ export function createLibrary(needs: { db: Database; clock: Clock; doorbell: Doo
           .execute()
         await cancel(trx, subjectOf(videoId))
         await trx.deleteFrom('videos').where('id', '=', videoId).execute()
+        await audit.recordIn(trx, 'video_deleted', { ...by, details: { video: videoId } })
         await enqueueTidy(
           trx,
           videoId,
