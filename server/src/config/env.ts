@@ -128,7 +128,7 @@ export const ENV_GROUPS = {
     ),
     // It is also how long a stolen token goes unnoticed.
     REFRESH_GRACE: seconds(0, 300).describe(
-      'How long the token before the current one is still accepted. Default 30.',
+      'How long the token before the current one is still accepted, at most 300. Default 30.',
     ),
     CONFIRM_LINK_TTL: seconds(1).describe('Life of a confirmation link. Default 259200 (72 h).'),
     RESET_LINK_TTL: seconds(1).describe('Life of a reset link. Default 3600.'),

@@ -48,6 +48,12 @@ export type Server = FastifyInstance<
 
 const PUBLIC_PREFIXES = ['/docs/assets/', '/assets/']
 const JSON_LIMIT_BYTES = 64 * 1024
+/** What libraries would write down at the level `trace`. */
+const SECRET_HEADERS = ['cookie', 'authorization', '["set-cookie"]'].flatMap((name) =>
+  ['headers', '*.headers'].map((where) =>
+    name.startsWith('[') ? where + name : `${where}.${name}`,
+  ),
+)
 
 export async function createServer(needs: {
   settings: Pick<Settings, 'trustedProxies' | 'corsCredentials'>
@@ -60,7 +66,7 @@ export async function createServer(needs: {
   const { settings, authentication, origins } = needs
   const isProxied = settings.trustedProxies.length > 0
   const server = Fastify({
-    loggerInstance: needs.log,
+    loggerInstance: needs.log.child({}, { redact: SECRET_HEADERS }),
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     // A logger for each request costs a tenth of the whole; errors name the request themselves.
