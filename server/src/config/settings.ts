@@ -92,6 +92,11 @@ export function readSettings(
   const settings = settingsFrom(env, projectDir)
   const unsafe = whatIsUnsafe(settings)
   if (unsafe) throw new AppError('misconfigured', unsafe)
+  if (settings.backendOrigin?.startsWith('https:') && !settings.cookies.secure) {
+    warnings.push(
+      'JWT_COOKIE_SECURE is False although BACKEND_ORIGIN is https: cookies would also go over http. Set it to True.',
+    )
+  }
   return { settings, warnings }
 }
 

@@ -39,9 +39,14 @@ export async function describeRoutes(server: Server, cookieName: string): Promis
     transform: ({ schema, url, route, ...rest }) => {
       const described = jsonSchemaTransform({ schema, url, route, ...rest })
       const isOpen = route.config?.access === 'public'
+      const { documentedBody } = route.config ?? {}
       return {
         url: described.url,
-        schema: { ...described.schema, security: isOpen ? [] : [{ cookie: [] }, { bearer: [] }] },
+        schema: {
+          ...described.schema,
+          ...(documentedBody && { body: documentedBody }),
+          security: isOpen ? [] : [{ cookie: [] }, { bearer: [] }],
+        },
       }
     },
     transformObject: jsonSchemaTransformObject,

@@ -26,6 +26,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
     errorShape?: ErrorShape
+    /** JSON Schema of a body that is read by hand, such as a form with a file. */
+    documentedBody?: object
     /** The body may be absent or anything: it is not read. */
     ignoresBody?: boolean
   }

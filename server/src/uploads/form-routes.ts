@@ -1,5 +1,5 @@
 import multipart, { type MultipartFile } from '@fastify/multipart'
-import { adminVideo, fieldErrors } from '@videoflix/contract'
+import { adminVideo, CATEGORIES, fieldErrors } from '@videoflix/contract'
 import { errorCodes, type FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Settings } from '../config/settings.ts'
@@ -17,6 +17,23 @@ import { missingFile, readSha256, readVideoFields, shownFileName } from './uploa
 const FIELD_BYTES = 64 * 1024
 /** What a form may be longer than its file: fields and boundaries. */
 const FORM_BYTES = 20 * FIELD_BYTES
+
+/** The parts of the forms, for the documentation: they are read as they arrive. */
+const FILE_PARTS = {
+  video_file: { type: 'string', format: 'binary' },
+  sha256: { type: 'string', description: 'Hexadecimal; compared with what arrives' },
+}
+const SOURCE_FORM = { type: 'object', required: ['video_file'], properties: FILE_PARTS }
+const FILM_FORM = {
+  type: 'object',
+  required: ['video_file'],
+  properties: {
+    title: { type: 'string', description: 'Unique; the file’s name if absent' },
+    description: { type: 'string' },
+    category: { type: 'string', enum: CATEGORIES, default: 'Other' },
+    ...FILE_PARTS,
+  },
+}
 
 /** Uploads as `multipart/form-data` (RFC 7578), streamed to disk. */
 export async function formUploadRoutes(
@@ -105,7 +122,7 @@ export async function formUploadRoutes(
   server.post(
     '/admin/api/videos/',
     {
-      config: { access: 'superuser' },
+      config: { access: 'superuser', documentedBody: FILM_FORM },
       schema: {
         tags: ['Administration'],
         summary: 'Upload a film',
@@ -131,7 +148,7 @@ export async function formUploadRoutes(
   server.put(
     '/admin/api/videos/:id/source/',
     {
-      config: { access: 'superuser' },
+      config: { access: 'superuser', documentedBody: SOURCE_FORM },
       schema: {
         tags: ['Administration'],
         summary: 'Replace the file of a video',
