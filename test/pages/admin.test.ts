@@ -1,4 +1,5 @@
 import { CATEGORIES } from '@videoflix/contract'
+import { Secret, TOTP } from 'otpauth'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { badFilm, film } from '../films.ts'
@@ -198,6 +199,39 @@ describe.skipIf(!has('chromium') || !has('ffmpeg'))('pages in a browser', () => 
     await page.getByLabel('Password').fill('wrong')
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByLabel('Email address').waitFor()
+    expect(problems).toEqual([])
+  })
+
+  it('asks for a one-time code where the account wants one', async () => {
+    const careful = { email: 'careful@example.com', password: 'a viewer’s own password' }
+    const client = await app.viewer(careful.email)
+    const { db } = app.app
+    await db
+      .updateTable('users')
+      .set({ is_superuser: true })
+      .where('email', '=', careful.email)
+      .execute()
+    const offered = await client.post('/users/me/totp/', { password: careful.password })
+    const { secret } = (await offered.json()) as { secret: string }
+    const totp = new TOTP({ secret: Secret.fromBase32(secret) })
+    const codeOf = (steps: number): string =>
+      totp.generate({ timestamp: Date.now() + steps * 30_000 })
+    const confirmed = await client.request('/users/me/totp/', {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ code: codeOf(0) }),
+    })
+    expect(confirmed.status).toBe(200)
+
+    await signIn(careful)
+    await page.getByText('A one-time code is required.').waitFor()
+    await page.getByLabel('One-time code').fill('000000')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByText('The one-time code is not valid.').waitFor()
+    // A code counts once: the next one is good already.
+    await page.getByLabel('One-time code').fill(codeOf(1))
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByLabel('Search').waitFor()
     expect(problems).toEqual([])
   })
 
