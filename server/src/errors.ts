@@ -40,3 +40,13 @@ export function invalid(fields: Record<string, string[]>): AppError {
   const [first = ['Invalid input.']] = Object.values(fields)
   return new AppError('invalid', first[0] ?? 'Invalid input.', { fields })
 }
+
+/** In the words of the original, which clients know; whole seconds, at least one. */
+export function throttled(seconds: number): AppError {
+  const unit = seconds === 1 ? 'second' : 'seconds'
+  return new AppError(
+    'throttled',
+    `Request was throttled. Expected available in ${seconds} ${unit}.`,
+    { retryAfterSeconds: seconds },
+  )
+}

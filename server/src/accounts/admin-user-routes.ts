@@ -7,13 +7,12 @@ import {
   optionalText,
   userChanges,
 } from '@videoflix/contract'
-import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
-import { viewerOf } from '../http/authentication.ts'
+import { actorOf } from '../http/authentication.ts'
 import { pageOf, pageQuery, rowsOf, toPage } from '../http/paging.ts'
 import type { Server } from '../http/server.ts'
-import type { Actor, AdminUsers } from './admin-users.ts'
+import type { AdminUsers } from './admin-users.ts'
 
 const PATH = '/admin/api/users/'
 const USER_PATH = '/admin/api/users/:id/'
@@ -150,10 +149,6 @@ export function adminUserRoutes(
       return { message: 'A reset link has been sent.' }
     },
   )
-}
-
-function actorOf(request: FastifyRequest): Actor {
-  return { userId: viewerOf(request).userId, address: request.ip }
 }
 
 /** What is no id is not found: the path has no such resource. */

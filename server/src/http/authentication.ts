@@ -81,3 +81,8 @@ export function viewerOf(request: FastifyRequest): Viewer {
   if (!request.viewer) throw new AppError('unauthenticated', NOT_SIGNED_IN.detail)
   return request.viewer
 }
+
+/** Who does it and from where, as the audit log wants it. */
+export function actorOf(request: FastifyRequest): { userId: number; address: string } {
+  return { userId: viewerOf(request).userId, address: request.ip }
+}

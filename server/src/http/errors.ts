@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { MESSAGES } from '@videoflix/contract'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { AppError, type ErrorCode } from '../errors.ts'
+import { AppError, throttled, type ErrorCode } from '../errors.ts'
 
 /** The one map from what went wrong to a status. */
 const STATUS: Record<ErrorCode, number> = {
@@ -92,11 +92,9 @@ function fromFastify(
   return status >= 400 && status < 500 ? { status, body: { detail: error.message } } : null
 }
 
-/** What the rate limiter throws. */
-export function throttled(seconds: number): Error & { statusCode: number } {
-  const unit = seconds === 1 ? 'second' : 'seconds'
-  const message = `Request was throttled. Expected available in ${seconds} ${unit}.`
-  return Object.assign(new Error(message), { statusCode: 429 })
+/** What the rate limiter throws: `detail` on every route, whatever its own shape of errors. */
+export function rateLimited(seconds: number): Error & { statusCode: number } {
+  return Object.assign(new Error(throttled(seconds).message), { statusCode: 429 })
 }
 
 const BROKEN: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }

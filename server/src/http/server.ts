@@ -14,7 +14,7 @@ import type { Viewer } from '../sessions/viewer.ts'
 import type { Access, Authentication } from './authentication.ts'
 import { mendForwardedFor } from './client.ts'
 import { shareWithOrigin } from './cors.ts'
-import { answerBrokenRequest, sendError, throttled, type ErrorShape } from './errors.ts'
+import { answerBrokenRequest, sendError, rateLimited, type ErrorShape } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import type { OriginRules } from './origin.ts'
 import { IDLE_MS, limitBodyTime, MAX_CONNECTIONS, TIMEOUTS } from './patience.ts'
@@ -123,7 +123,7 @@ export async function createServer(needs: {
   await server.register(cookie)
   await server.register(rateLimit, {
     global: false,
-    errorResponseBuilder: (_request, { ttl }) => throttled(Math.max(1, Math.ceil(ttl / 1000))),
+    errorResponseBuilder: (_request, { ttl }) => rateLimited(Math.max(1, Math.ceil(ttl / 1000))),
     addHeadersOnExceeding: {},
     addHeaders: {
       'x-ratelimit-limit': false,

@@ -1,7 +1,7 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { Rate } from '../config/env-values.ts'
 import type { Database } from '../db/database.ts'
-import { AppError } from '../errors.ts'
+import { throttled } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 
 /**
@@ -40,7 +40,7 @@ export function createLoginThrottle(needs: {
       const isKnown = userId !== null && (await isKnownAddress(db, userId, address, clock.now()))
       const counted = isKnown ? `${email} ${address}` : email
       const wait = await waits.get(counted)
-      if (wait && wait.msBeforeNext > 0) throw throttled(wait.msBeforeNext)
+      if (wait && wait.msBeforeNext > 0) throw throttled(Math.ceil(wait.msBeforeNext / 1000))
       return counted
     },
 
@@ -74,14 +74,4 @@ async function isKnownAddress(
     .limit(1)
     .executeTakeFirst()
   return session !== undefined
-}
-
-function throttled(ms: number): AppError {
-  const retryAfterSeconds = Math.max(1, Math.ceil(ms / 1000))
-  const unit = retryAfterSeconds === 1 ? 'second' : 'seconds'
-  return new AppError(
-    'throttled',
-    `Request was throttled. Expected available in ${retryAfterSeconds} ${unit}.`,
-    { retryAfterSeconds },
-  )
 }

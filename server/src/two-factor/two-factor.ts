@@ -6,7 +6,7 @@ import type { Keys } from '../config/keys.ts'
 import { openSealedText, sealText } from '../config/sealed-text.ts'
 import { transact, type Database, type Transacting } from '../db/database.ts'
 import type { TotpRow, User } from '../db/tables.ts'
-import { AppError, invalid } from '../errors.ts'
+import { AppError, invalid, throttled } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { LoginThrottle } from '../sessions/login-throttle.ts'
 import type { Client } from '../sessions/sessions.ts'
@@ -145,7 +145,7 @@ export function createTwoFactor(needs: {
     })
     await recordUse(used, userId, address)
     if (used.outcome === 'off') throw isOff()
-    if (used.outcome === 'wait') throw tooManyCodes(used.seconds)
+    if (used.outcome === 'wait') throw throttled(used.seconds)
     if (used.outcome === 'wrong') throw invalid({ code: [OTP_INVALID.detail] })
   }
 
@@ -158,7 +158,7 @@ export function createTwoFactor(needs: {
       const now = clock.now()
       const used = await transact(db, (trx) => use(trx, user.id, otp, now))
       await recordUse(used, user.id, address)
-      if (used.outcome === 'wait') throw tooManyCodes(used.seconds)
+      if (used.outcome === 'wait') throw throttled(used.seconds)
       return used.outcome === 'wrong' ? OTP_INVALID : null
     },
 
@@ -242,13 +242,4 @@ function isOn(): AppError {
 
 function isOff(): AppError {
   return new AppError('conflict', 'One-time codes are off: begin with POST /users/me/totp/.')
-}
-
-function tooManyCodes(seconds: number): AppError {
-  const unit = seconds === 1 ? 'second' : 'seconds'
-  return new AppError(
-    'throttled',
-    `Request was throttled. Expected available in ${seconds} ${unit}.`,
-    { retryAfterSeconds: seconds },
-  )
 }

@@ -4,7 +4,7 @@ import { errorCodes, type FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Settings } from '../config/settings.ts'
 import { AppError, invalid } from '../errors.ts'
-import { viewerOf } from '../http/authentication.ts'
+import { actorOf } from '../http/authentication.ts'
 import type { Server } from '../http/server.ts'
 import { newId } from '../ports/ids.ts'
 import type { AdminVideos } from '../videos/admin-videos.ts'
@@ -136,7 +136,7 @@ export async function formUploadRoutes(
       const videoId = await stagedUpload(async (uploadId) => {
         const { fields, fileName } = await receiveForm(request, uploadId)
         const purpose = { fields: await readVideoFields(fields, fileName, library) }
-        const sender = { userId: viewerOf(request).userId, address: request.ip }
+        const sender = actorOf(request)
         const expectedSha256 = readSha256(fields['sha256'])
         return await intake({ uploadId, fileName, purpose, expectedSha256 }, sender)
       })
@@ -163,7 +163,7 @@ export async function formUploadRoutes(
       await adminVideos.get(replaces)
       await stagedUpload(async (uploadId) => {
         const { fields, fileName } = await receiveForm(request, uploadId)
-        const sender = { userId: viewerOf(request).userId, address: request.ip }
+        const sender = actorOf(request)
         const expectedSha256 = readSha256(fields['sha256'])
         return await intake({ uploadId, fileName, purpose: { replaces }, expectedSha256 }, sender)
       })

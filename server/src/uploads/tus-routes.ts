@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import { viewerOf } from '../http/authentication.ts'
+import { actorOf } from '../http/authentication.ts'
 import type { Server } from '../http/server.ts'
 import type { SourceRow } from '../db/tables.ts'
 import type { Database } from '../db/database.ts'
@@ -27,7 +27,7 @@ export function tusRoutes(server: Server, needs: { db: Database; uploads: TusUpl
   )
 
   async function answer(request: FastifyRequest): Promise<Response> {
-    const sender = { userId: viewerOf(request).userId, address: request.ip }
+    const sender = actorOf(request)
     open.add(request.raw)
     try {
       return await uploads.answer(request.raw, sender)

@@ -8,13 +8,12 @@ import {
   PROCESSING_STATES,
   videoChanges,
 } from '@videoflix/contract'
-import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { viewerOf } from '../http/authentication.ts'
+import { actorOf } from '../http/authentication.ts'
 import { pageOf, pageQuery, rowsOf, toPage } from '../http/paging.ts'
 import type { Server } from '../http/server.ts'
 import type { AdminVideos } from './admin-videos.ts'
-import type { Actor, Library } from './library.ts'
+import type { Library } from './library.ts'
 import { idOf } from './routes.ts'
 
 const withId = z.object({ id: z.string() })
@@ -129,8 +128,4 @@ export function adminVideoRoutes(
       return await adminVideos.get(id)
     },
   )
-}
-
-function actorOf(request: FastifyRequest): Actor {
-  return { userId: viewerOf(request).userId, address: request.ip }
 }
