@@ -1,5 +1,7 @@
 import type { ColumnType, Generated, Selectable, Updateable } from 'kysely'
 import type { MediaInfo } from '../media/media-info.ts'
+import type { FragmentIndex } from '../media/mp4/fragment-index.ts'
+import type { Storyboard } from '../media/storyboard.ts'
 
 /**
  * The schema as Kysely sees it, the same on SQLite and PostgreSQL. JSON columns are written as text (`asJson`) and read
@@ -94,8 +96,44 @@ export interface SourcesTable {
   error_message: string | null
   media_info: NullableJson<MediaInfo>
   poster_key: string | null
+  /** What is to be made of it, decided once: later steps and other workers follow it. */
+  plan: NullableJson<unknown>
+  /** Where the sheets of small pictures are, and how they are laid out. */
+  storyboard: NullableJson<Storyboard>
+  /** ThumbHash of the poster, base64: some 25 bytes that look like it from afar. */
+  thumb_hash: Optional<string>
+  /** When the original was removed because KEEP_ORIGINAL is off. */
+  original_dropped_at: Optional<Date>
   created_at: Date
   updated_at: Date
+}
+
+export type StepKind = 'probe' | 'copy' | 'encode' | 'package'
+
+/** One step on the way from a source to a video: a task does it, and what it made survives. */
+export interface StepsTable {
+  id: Generated<number>
+  source_id: number
+  /** Unique for the source; shown to superusers: `encode 3/12`. */
+  name: string
+  kind: StepKind
+  /** What it has to do, by kind. */
+  part: Json<unknown>
+  state: 'waiting' | 'running' | 'done' | 'failed'
+  task_id: number | null
+  /** Times it was begun. */
+  attempts: Generated<number>
+  /** The last command line that was run for it. */
+  command: Optional<string>
+  /** The last lines that the command wrote. */
+  output: Optional<string>
+  /** Why the last attempt failed; null again once it is done. */
+  error_code: Optional<string>
+  error_message: Optional<string>
+  /** What it made, by kind, once it is done. */
+  result: NullableJson<unknown>
+  started_at: Optional<Date>
+  finished_at: Optional<Date>
 }
 
 export interface RenditionsTable {
@@ -109,7 +147,52 @@ export interface RenditionsTable {
   height: number
   size_bytes: number
   bitrate_bps: number
+  /** Of the richest segment, sound included; null for what was made before there were segments. */
+  peak_bps: number | null
+  /** Frames per second as a fraction, `24000/1001`; the average where it varies. Null as above. */
+  frame_rate: string | null
+  /** RFC 6381, comma-separated: `avc1.640028,mp4a.40.2`. */
   codecs: string
+}
+
+/** Where the fragments of a rendition or an audio track are. Apart from those, as it may be 100 KB long. */
+export interface FragmentIndexesTable {
+  object_key: string
+  source_id: number
+  fragments: Json<FragmentIndex>
+}
+
+/** The sound of a source, in each of its languages. */
+export interface AudioTracksTable {
+  id: Generated<number>
+  source_id: number
+  /** 0 is the main one. */
+  position: number
+  /** A file of its own; null for the main one, which is part of every rendition. */
+  object_key: string | null
+  /** ISO 639, as the source has it. */
+  language: string | null
+  /** For people: `English`, `Track 2`. */
+  label: string
+  /** RFC 6381: `mp4a.40.2`. */
+  codec: string
+  channels: number
+  bitrate_bps: number
+  peak_bps: number
+  size_bytes: number
+}
+
+/** Subtitles as WebVTT files in the store of published media. */
+export interface SubtitlesTable {
+  id: Generated<number>
+  video_id: number
+  /** The source they were found in; null when they were uploaded, and stay when the source is replaced. */
+  source_id: number | null
+  object_key: string
+  language: string | null
+  label: string
+  is_forced: boolean
+  created_at: Date
 }
 
 export interface FavoritesTable {
@@ -125,6 +208,8 @@ export interface TasksTable {
   /** What it is about, such as `source:7`: to find it, and to cancel it. */
   subject: string
   due_at: Date
+  /** Among those that are due, the lowest goes first. */
+  priority: Generated<number>
   /** Times it was claimed. */
   attempts: Generated<number>
   /** Times a run reported that it failed; a lost lease is an attempt without a failure. */
@@ -190,6 +275,10 @@ export interface Tables {
   videos: VideosTable
   sources: SourcesTable
   renditions: RenditionsTable
+  fragment_indexes: FragmentIndexesTable
+  audio_tracks: AudioTracksTable
+  subtitles: SubtitlesTable
+  steps: StepsTable
   favorites: FavoritesTable
   tasks: TasksTable
   audit: AuditTable
@@ -205,6 +294,9 @@ export type TotpRow = Selectable<TotpTable>
 export type VideoRow = Selectable<VideosTable>
 export type SourceRow = Selectable<SourcesTable>
 export type RenditionRow = Selectable<RenditionsTable>
+export type AudioTrackRow = Selectable<AudioTracksTable>
+export type SubtitleRow = Selectable<SubtitlesTable>
+export type StepRow = Selectable<StepsTable>
 export type TaskRow = Selectable<TasksTable>
 export type AuditRow = Selectable<AuditTable>
 

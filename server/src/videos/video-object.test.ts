@@ -28,6 +28,10 @@ function aSource(given: Partial<SourceRow> = {}): SourceRow {
       video: { displayWidth: 640, displayHeight: 480 },
     } as MediaInfo,
     poster_key: 'p.jpg',
+    plan: null,
+    storyboard: null,
+    thumb_hash: null,
+    original_dropped_at: null,
     created_at: NOW,
     updated_at: NOW,
     ...given,
@@ -44,6 +48,8 @@ function aRendition(quality: string): RenditionRow {
     height: 1,
     size_bytes: 1,
     bitrate_bps: 1,
+    peak_bps: 2,
+    frame_rate: '24/1',
     codecs: 'avc1',
   }
 }
