@@ -64,6 +64,7 @@ const H264 = { video: X264, extension: 'mp4' } as const
 const HEVC = 'libx265 -preset ultrafast -pix_fmt yuv420p -x265-params log-level=none'
 const VP9 = 'libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 300k'
 const HDR = 'colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc'
+const HLG = 'colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc'
 
 /** Every one of these must become a video. */
 const GOOD = {
@@ -84,6 +85,21 @@ const GOOD = {
   'vp9 webm': wish({ video: VP9, audio: 'libopus', extension: 'webm' }),
   'vp9 mkv': wish({ video: VP9, audio: 'flac', extension: 'mkv' }),
   'av1 mp4': wish({ video: 'libsvtav1 -preset 12', extension: 'mp4', seconds: 1 }),
+  'av1 mkv': wish({
+    video: 'libsvtav1 -preset 12',
+    audio: 'libopus',
+    extension: 'mkv',
+    seconds: 1,
+  }),
+  'av1 webm': wish({
+    video: 'libsvtav1 -preset 12',
+    audio: 'libopus',
+    extension: 'webm',
+    seconds: 1,
+  }),
+  'hevc mov': wish({ video: `${HEVC} -tag:v hvc1`, extension: 'mov', audio: 'alac' }),
+  'hevc ts': wish({ video: HEVC, extension: 'ts', audio: 'ac3' }),
+  'mpeg4 mkv': wish({ video: 'mpeg4 -q:v 4', audio: 'libmp3lame', extension: 'mkv' }),
   'mpeg4 avi': wish({ video: 'mpeg4 -q:v 4', audio: 'libmp3lame', extension: 'avi' }),
   'mpeg4 mp4': wish({ video: 'mpeg4 -q:v 4', extension: 'mp4' }),
   'mpeg4 3gp': wish({ video: 'mpeg4 -q:v 4', extension: '3gp' }),
@@ -91,6 +107,10 @@ const GOOD = {
   'mpeg2 mpg': wish({ video: 'mpeg2video -q:v 4', audio: 'mp2', extension: 'mpg' }),
   'mpeg2 ts': wish({ video: 'mpeg2video -q:v 4', audio: 'mp2', extension: 'ts' }),
   'mpeg1 mpg': wish({ video: 'mpeg1video -q:v 4', audio: 'mp2', extension: 'mpg' }),
+  'msmpeg4v2 avi': wish({ video: 'msmpeg4v2 -q:v 4', audio: 'adpcm_ms', extension: 'avi' }),
+  'wmv1 wmv': wish({ video: 'wmv1 -q:v 4', audio: 'wmav1', extension: 'wmv' }),
+  'mjpeg mov': wish({ video: 'mjpeg -q:v 4', audio: 'adpcm_ima_wav', extension: 'mov' }),
+  'prores mkv': wish({ video: 'prores_ks -profile:v 0', audio: 'pcm_s24le', extension: 'mkv' }),
   'prores mov': wish({ video: 'prores_ks -profile:v 2', audio: 'pcm_s16le', extension: 'mov' }),
   'prores 4444 mov': wish({
     video: 'prores_ks -profile:v 4 -pix_fmt yuva444p10le',
@@ -122,6 +142,20 @@ const GOOD = {
   silent: wish({ ...H264, audio: null }),
   'surround 5.1': wish({ ...H264, audio: 'aac -b:a 192k', channels: '5.1' }),
   'surround 5.1 ac3': wish({ ...H264, audio: 'ac3', channels: '5.1', extension: 'mkv' }),
+  'sound in mp3': wish({ ...H264, audio: 'libmp3lame' }),
+  'sound in opus': wish({ ...H264, audio: 'libopus' }),
+  'sound in flac': wish({ ...H264, audio: 'flac -strict -2' }),
+  'sound in eac3': wish({ ...H264, audio: 'eac3' }),
+  'sound in dts': wish({ ...H264, audio: 'dca -strict -2', channels: '5.1', extension: 'mkv' }),
+  'sound in truehd': wish({
+    ...H264,
+    audio: 'truehd -strict -2',
+    channels: 'stereo',
+    extension: 'mkv',
+  }),
+  'sound in float pcm': wish({ ...H264, audio: 'pcm_f32le', extension: 'mov' }),
+  'sound at 8 kHz': wish({ ...H264, audio: 'aac -ar 8000' }),
+  'sound at 96 kHz': wish({ ...H264, audio: 'aac -ar 96000 -b:a 192k', channels: 'stereo' }),
   'odd size': wish({
     size: '322x182',
     filter: 'crop=321:181:0:0:exact=1',
@@ -138,11 +172,22 @@ const GOOD = {
   'half a second': wish({ ...H264, seconds: 0.5 }),
   'one frame': wish({ ...H264, seconds: 0.04, audio: null }),
   '10 bit': wish({ video: HEVC.replace('yuv420p', 'yuv420p10le'), extension: 'mkv' }),
+  '10 bit h264': wish({ video: X264.replace('yuv420p', 'yuv420p10le'), extension: 'mp4' }),
+  '10 bit vp9': wish({
+    video: `${VP9} -pix_fmt yuv420p10le -profile:v 2`,
+    audio: 'libopus',
+    extension: 'webm',
+  }),
   '4:4:4': wish({ video: X264.replace('yuv420p', 'yuv444p'), extension: 'mp4' }),
   'full range': wish({ video: X264.replace('yuv420p', 'yuvj420p'), extension: 'mp4' }),
   hdr: wish({
     video: `libx265 -preset ultrafast -pix_fmt yuv420p10le -tag:v hvc1 -x265-params log-level=none:${HDR}`,
     extension: 'mp4',
+    seconds: 1,
+  }),
+  'hdr hlg': wish({
+    video: `libx265 -preset ultrafast -pix_fmt yuv420p10le -tag:v hvc1 -x265-params log-level=none:${HLG}`,
+    extension: 'mov',
     seconds: 1,
   }),
   interlaced: wish({
@@ -156,11 +201,34 @@ const GOOD = {
   '120 fps': wish({ ...H264, fps: 120, seconds: 1 }),
   '23.976 fps': wish({ ...H264, fps: '24000/1001', seconds: 9 }),
   'long enough for keyframes': wish({ ...H264, size: '480x400', seconds: 10 }),
+  'keyframes every 2.4 s': wish({
+    ...{ video: `${X264} -g 60`, audio: AAC, extension: 'mp4', size: '480x400', seconds: 12 },
+    ...{ channels: 'stereo' },
+  }),
+  'keyframes far apart': wish({
+    ...{ video: `${X264} -g 9999 -sc_threshold 0`, audio: AAC, extension: 'mp4', seconds: 26 },
+  }),
+  'long enough for chunks': wish({
+    ...{ video: 'libx264 -preset veryfast -pix_fmt yuv420p', audio: AAC, extension: 'mp4' },
+    ...{ size: '320x240', seconds: 27, fps: '24000/1001' },
+  }),
+  'long vfr': wish({
+    ...{ video: 'libx264 -preset veryfast -pix_fmt yuv420p', audio: AAC, extension: 'mkv' },
+    ...{ seconds: 27, filter: 'select=lt(mod(t\\,3)\\,1)+not(mod(n\\,7))', extra: '-fps_mode vfr' },
+  }),
+  'one picture for a long time': wish({
+    ...{ ...H264, seconds: 32, filter: 'select=lt(t\\,3)+gt(t\\,27)', extra: '-fps_mode vfr' },
+  }),
   vfr: wish({
     ...H264,
     filter: 'select=lt(t\\,1)+not(mod(n\\,5))',
     extra: '-fps_mode vfr',
     extension: 'mkv',
+  }),
+  'vfr mp4': wish({
+    ...H264,
+    filter: 'select=lt(t\\,1)+not(mod(n\\,5))',
+    extra: '-fps_mode vfr',
   }),
   'sound outlasts picture': wish({ ...H264, filter: 'trim=duration=1' }),
   'picture outlasts sound': wish({ ...H264, extra: '-af atrim=duration=1' }),
@@ -316,18 +384,23 @@ function picture(extension: string): Recipe {
   return { extension, args: ['-f', 'lavfi', '-i', 'testsrc2=size=128x96', '-frames:v', '1'] }
 }
 
-function remux(path: string, extension: string, args: string[], second?: string): Promise<string> {
+export function remux(
+  path: string,
+  extension: string,
+  args: string[],
+  second?: string,
+): Promise<string> {
   const inputs = ['-i', path, ...(second === undefined ? [] : ['-i', second])]
   return make({ extension, args: [...inputs, '-c', 'copy', ...args] })
 }
 
-function make({ extension, args }: Recipe): Promise<string> {
+export function make({ extension, args }: Recipe): Promise<string> {
   return cached(extension, args.join('\0'), async (path) => {
     await exec('ffmpeg', ['-v', 'error', '-nostdin', '-y', ...args, path])
   })
 }
 
-function bytes(extension: string, content: Buffer): Promise<string> {
+export function bytes(extension: string, content: Buffer): Promise<string> {
   return cached(extension, content, (path) => writeFile(path, content))
 }
 

@@ -59,6 +59,10 @@ export const video = z
     created_at: z.string().describe('ISO 8601 in UTC, with microseconds'),
     image_file: z.string().nullable().describe('Signed URL of the poster; null until there is one'),
     image_url: z.string().nullable().describe('The same as `image_file`'),
+    thumb_hash: z
+      .string()
+      .nullable()
+      .describe('ThumbHash of the poster in base64, to show until that has been loaded'),
     video_file: z
       .string()
       .nullable()
@@ -91,7 +95,7 @@ export type VideoChanges = z.infer<typeof videoChanges>
 
 export const processingProgress = z
   .object({
-    step: z.string().describe('What is being done: probe, encode, package, verify or publish'),
+    step: z.string().describe('The step that is being done, or `queued`'),
     percent: z.number().min(0).max(100),
     speed: z.number().nullable().describe('Seconds of film per second'),
     eta_seconds: z.number().nullable(),
@@ -111,6 +115,34 @@ export const rendition = z
   })
   .meta({ id: 'Rendition' })
 
+export const STEP_STATES = ['waiting', 'running', 'done', 'failed'] as const
+
+/** One step of processing, in the order in which they were planned. */
+export const processingStep = z
+  .object({
+    name: z.string().describe('Such as `probe`, `copy`, `encode 3/12` or `package 720p`'),
+    state: z.enum(STEP_STATES),
+    percent: z.number().min(0).max(100),
+    speed: z.number().nullable().describe('Seconds of film per second'),
+    eta_seconds: z.number().nullable(),
+    attempts: z.int().describe('Times it was begun'),
+    command: z
+      .string()
+      .nullable()
+      .describe(
+        'The last command that was run for it; in lists and events, only while it runs or after it failed',
+      ),
+    output: z.string().nullable().describe('The last lines that the command wrote; as `command`'),
+    error: z
+      .object({ code: z.string(), message: z.string() })
+      .nullable()
+      .describe('Why the last attempt failed'),
+    started_at: z.string().nullable(),
+    finished_at: z.string().nullable(),
+  })
+  .meta({ id: 'ProcessingStep' })
+export type ProcessingStep = z.infer<typeof processingStep>
+
 /** What a superuser sees of one uploaded file. */
 export const source = z
   .object({
@@ -124,6 +156,10 @@ export const source = z
       .nullable()
       .describe('Why it could not be processed, and what to do next'),
     progress: processingProgress.nullable().describe('Null unless it is being processed'),
+    steps: z.array(processingStep),
+    is_kept: z
+      .boolean()
+      .describe('Whether the uploaded file is still there, to be processed again'),
   })
   .meta({ id: 'Source' })
 export type Source = z.infer<typeof source>

@@ -51,7 +51,7 @@ export async function withSession(send) {
   throw new ApiError(401, { detail: 'Your session has ended. Please sign in again.' })
 }
 
-async function sendJson(path, { method = 'GET', json, signal } = {}) {
+async function sendJson(path, { method = 'GET', json, form, signal } = {}) {
   try {
     return await fetch(path, {
       method,
@@ -60,6 +60,7 @@ async function sendJson(path, { method = 'GET', json, signal } = {}) {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(json),
       }),
+      ...(form && { body: form }),
     })
   } catch (error) {
     if (error.name === 'AbortError') throw error
@@ -92,6 +93,12 @@ export const getVideo = (id) => request(`${VIDEOS}${id}/`)
 export const editVideo = (id, json) => request(`${VIDEOS}${id}/`, { method: 'PATCH', json })
 export const deleteVideo = (id) => request(`${VIDEOS}${id}/`, { method: 'DELETE' })
 export const retryVideo = (id) => request(`${VIDEOS}${id}/retry/`, { method: 'POST' })
+
+export const listSubtitles = (id) => request(`${VIDEOS}${id}/subtitles/`)
+export const addSubtitles = (id, form) =>
+  request(`${VIDEOS}${id}/subtitles/`, { method: 'POST', form })
+export const removeSubtitles = (id, subtitlesId) =>
+  request(`${VIDEOS}${id}/subtitles/${subtitlesId}/`, { method: 'DELETE' })
 
 /** Signed URLs name the server as viewers reach it; this page may be open under another name. */
 export function localUrl(url) {

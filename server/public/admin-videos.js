@@ -4,6 +4,7 @@ import { find, notify, sentenceOf, setText, whileBusy } from './admin-dom.js'
 import { askToDelete, chooseReplacement, edit, play } from './admin-dialogs.js'
 import { watchVideos } from './admin-events.js'
 import { createRow } from './admin-row.js'
+import { showSubtitles } from './admin-subtitles.js'
 
 const PAGE_SIZE = 20
 const list = find('#videos')
@@ -101,6 +102,7 @@ const ACTIONS = {
   edit: (video) => edit(video, reloadVideos),
   delete: (video) => askToDelete(video, reloadVideos),
   replace: (video) => chooseReplacement(video, reloadVideos),
+  subtitles: (video) => showSubtitles(video),
   retry: async (video) => {
     await retryVideo(video.id)
     await reloadVideos()

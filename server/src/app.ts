@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createAccountLinks } from './accounts/account-links.ts'
@@ -29,6 +30,8 @@ import { createOpenIdProvider } from './openid/provider.ts'
 import { OPENID_CALLBACK_PATH, openIdRoutes } from './openid/routes.ts'
 import { createOpenIdSignIn } from './openid/sign-in.ts'
 import { pageRoutes } from './pages/routes.ts'
+import { createPlayback } from './playback/playback.ts'
+import { playbackRoutes } from './playback/routes.ts'
 import { systemClock, type Clock } from './ports/clock.ts'
 import type { Doorbell } from './ports/doorbell/doorbell.ts'
 import { inProcessDoorbell } from './ports/doorbell/in-process.ts'
@@ -38,12 +41,17 @@ import type { Mailer } from './ports/mailer/mailer.ts'
 import { smtpMailer } from './ports/mailer/smtp-mailer.ts'
 import { localStore } from './ports/object-store/local-store.ts'
 import type { ObjectStore } from './ports/object-store/object-store.ts'
+import { processingHandlers } from './processing/handlers.ts'
+import { removeStaleWork } from './processing/stale-work.ts'
 import { ownSessionRoutes } from './sessions/own-session-routes.ts'
 import { createLoginThrottle } from './sessions/login-throttle.ts'
 import { sessionRoutes } from './sessions/routes.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { createMediaUrls } from './storage/media-urls.ts'
 import { mediaRoutes } from './storage/routes.ts'
+import { createSignedUrls } from './storage/signed-urls.ts'
+import { subtitleRoutes } from './subtitles/routes.ts'
+import { createSubtitleLibrary } from './subtitles/subtitles.ts'
 import { newOwner } from './tasks/owner.ts'
 import { createWorker, type Worker } from './tasks/worker.ts'
 import { twoFactorRoutes } from './two-factor/routes.ts'
@@ -60,10 +68,12 @@ import { createCatalogue } from './videos/catalogue.ts'
 import { createVideoEvents } from './videos/events.ts'
 import { videoEventsRoute } from './videos/events-route.ts'
 import { createLibrary, type Library } from './videos/library.ts'
-import { processSourceHandler } from './videos/process-source.ts'
 import { catalogueRoutes } from './videos/routes.ts'
-import { removeStaleWork } from './videos/stale-work.ts'
 import { tidyVideoHandler } from './videos/tidy-video.ts'
+import { createDeliveries } from './webhooks/deliveries.ts'
+import { eventRecorder } from './webhooks/outbox.ts'
+import { webhookRoutes } from './webhooks/routes.ts'
+import { sendWebhookHandler } from './webhooks/send-webhook.ts'
 
 /** What every command stands on: the services, wired once. */
 export interface App {
@@ -100,6 +110,7 @@ export async function createApp(needs: {
   const db = await openDatabase(settings.database)
   const doorbell: Doorbell = inProcessDoorbell()
   const originals = localStore(settings.originalsDir)
+  const intermediates = localStore(settings.intermediatesDir)
   const media = localStore(settings.media.root)
   const { mailer, mailbox } = mailers(settings, log)
 
@@ -117,8 +128,18 @@ export async function createApp(needs: {
   const accounts = createAccounts({ ...ofAccounts, links: settings.links })
 
   const { urlPath, urlTtlMs } = settings.media
-  const urls = createMediaUrls({ keys, backendOrigin, urlPath, ttlMs: urlTtlMs })
-  const library = createLibrary({ db, clock, doorbell, audit })
+  const ofMedia = createSignedUrls({ keys, purpose: 'media-url', backendOrigin, urlPath })
+  const urls = createMediaUrls({ signed: ofMedia, ttlMs: urlTtlMs })
+  const playlists = createSignedUrls({
+    keys,
+    purpose: 'playlist-url',
+    backendOrigin,
+    urlPath: '/content/',
+  })
+  const playback = createPlayback({ db, clock, playlists, media: ofMedia, ttlMs: urlTtlMs })
+  const { receivers } = settings.webhooks
+  const recordEvent = eventRecorder(receivers)
+  const library = createLibrary({ db, clock, doorbell, audit, recordEvent })
   const adminVideos = createAdminVideos({ db, clock, urls })
   const staging = createStaging(settings.uploads)
   const intake = createIntake({ staging, originals, library })
@@ -128,7 +149,14 @@ export async function createApp(needs: {
     const origins = createOriginRules(settings, backendOrigin)
     const isHttps = backendOrigin.startsWith('https:')
     const server = await createServer({ settings, log, authentication, origins, isHttps })
-    const catalogue = createCatalogue({ db, clock, doorbell, urls, mediaUrlTtlMs: urlTtlMs })
+    const catalogue = createCatalogue({
+      db,
+      clock,
+      doorbell,
+      urls,
+      masterUrl: (videoId) => playback.masterUrl(videoId),
+      mediaUrlTtlMs: urlTtlMs,
+    })
     const events = createVideoEvents({ db, log, adminVideos })
     const checkHealth = healthCheck(db)
     const uploads = createTusUploads({
@@ -181,6 +209,8 @@ export async function createApp(needs: {
     ownSessionRoutes(server, { db, clock, audit, sessions, cookies: settings.cookies })
     adminUserRoutes(server, { adminUsers: createAdminUsers(ofAccounts), backendOrigin })
     auditRoutes(server, { db, backendOrigin })
+    const deliveries = createDeliveries({ db, clock, doorbell, audit, receivers })
+    webhookRoutes(server, { deliveries, backendOrigin })
     if (settings.openId) {
       openIdRoutes(server, {
         signIn: createOpenIdSignIn({
@@ -213,8 +243,11 @@ export async function createApp(needs: {
     }
     favoriteRoutes(server, { db, clock })
     catalogueRoutes(server, catalogue)
+    playbackRoutes(server, { playback, playlists, clock })
     mediaRoutes(server, { db, clock, media, urls, urlPath })
     adminVideoRoutes(server, { adminVideos, library, backendOrigin })
+    const ofSubtitles = { db, clock, doorbell, audit, media, staging }
+    await subtitleRoutes(server, { subtitleLibrary: createSubtitleLibrary(ofSubtitles) })
     await server.register((scope) =>
       formUploadRoutes(scope as unknown as Server, {
         settings: settings.uploads,
@@ -267,16 +300,29 @@ export async function createApp(needs: {
           await forgetOutdated()
         },
         handlers: {
-          process_source: processSourceHandler({
+          ...processingHandlers({
+            db,
             log,
             doorbell,
             originals,
+            intermediates,
             media,
             tools: settings.ffmpeg,
             workDir: settings.tasks.workDir,
+            threads: availableParallelism(),
+            planning: {
+              rungs: settings.processing.ladder,
+              chunkMinDurationMs: settings.processing.chunkMinDurationMs,
+            },
+            publication: {
+              isEarly: settings.processing.earlyReady,
+              keepsOriginals: settings.processing.keepOriginal,
+              recordEvent,
+            },
           }),
-          tidy_video: tidyVideoHandler({ db, originals, media }),
+          tidy_video: tidyVideoHandler({ db, originals, intermediates, media }),
           send_mail: sendMailHandler({ db, mailer, links, lifetimes: settings.links }),
+          send_webhook: sendWebhookHandler({ db, clock, settings: settings.webhooks }),
         },
       }),
     async close() {

@@ -18,7 +18,7 @@ import { createWorker, type Worker } from '../../server/src/tasks/worker.ts'
 
 /** Workers on a real database, with handlers that do what a test says. */
 
-export type MediaTask = RunningTask<'process_source'>
+export type MediaTask = RunningTask<'encode_part'>
 export type QuickTask = RunningTask<'tidy_video'>
 
 export const SETTINGS: Settings['tasks'] = {
@@ -42,7 +42,8 @@ export interface WorkshopOptions {
   /** What runs of each lane do; they commit nothing but their end unless told. */
   media?: (task: MediaTask) => Promise<void>
   quick?: (task: QuickTask) => Promise<void>
-  giveUp?: TaskHandler<'process_source'>['giveUp']
+  giveUp?: TaskHandler<'encode_part'>['giveUp']
+  retryAfterMs?: (failures: number) => number
   isRunning?: (pid: number) => boolean
   alsoSweep?: () => Promise<void>
 }
@@ -77,15 +78,21 @@ export function aWorkshop(options: WorkshopOptions): Workshop {
       await run(task)
     }
   const handlers: Handlers = {
-    process_source: {
+    encode_part: {
       run: noting(media),
+      ...(options.retryAfterMs && { retryAfterMs: options.retryAfterMs }),
       async giveUp(trx, payload, failure, now) {
         await giveUp(trx, payload, failure, now)
         givenUp.push({ ...payload, failure })
       },
     },
+    process_source: { run: done, giveUp: () => Promise.resolve() },
+    copy_streams: { run: done, giveUp: () => Promise.resolve() },
+    extract_subtitles: { run: done, giveUp: () => Promise.resolve() },
+    package_rungs: { run: done, giveUp: () => Promise.resolve() },
     tidy_video: { attempts: 2, run: noting(quick), giveUp: () => Promise.resolve() },
     send_mail: { run: done, giveUp: () => Promise.resolve() },
+    send_webhook: { run: done, giveUp: () => Promise.resolve() },
   }
   const worker = createWorker({
     db,
@@ -142,10 +149,10 @@ let sources = 0
 
 /** Gives the id of the new task. */
 export async function aMediaTask(db: Database, options: { dueAt?: Date } = {}): Promise<number> {
-  const payload = { sourceId: (sources += 1) }
+  const payload = { sourceId: (sources += 1), stepId: sources }
   return await transact(db, async (trx) => {
     const subject = `video:${payload.sourceId}`
-    await enqueue(trx, 'process_source', payload, { subject, now: new Date(), ...options })
+    await enqueue(trx, 'encode_part', payload, { subject, now: new Date(), ...options })
     return await lastId(trx)
   })
 }

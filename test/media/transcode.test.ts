@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { MediaFailure, type FailureReason } from '../../server/src/media/failure.ts'
 import { mediaInfo } from '../../server/src/media/media-info.ts'
-import type { TranscodeProgress } from '../../server/src/media/step-progress.ts'
+import type { StepProgress } from '../../server/src/media/media-job.ts'
 import {
   transcode,
   type ProcessedMedia,
@@ -31,6 +31,11 @@ async function processed(
 
 async function aVideoFrom(name: GoodFilm): Promise<ProcessedMedia> {
   return processed(await film(name))
+}
+
+/** Every rung encoded, though it might be copied. */
+async function encodedFrom(name: GoodFilm): Promise<ProcessedMedia> {
+  return processed(await film(name), { options: { mayCopy: false } })
 }
 
 async function failureOf(name: BadFilm): Promise<MediaFailure> {
@@ -75,13 +80,13 @@ describe.concurrent('every ordinary film becomes renditions that decode to the e
     expect(mediaInfo.parse(JSON.parse(JSON.stringify(made.info)))).toEqual(made.info)
     for (const rendition of made.renditions) {
       expect(await complaints(rendition.path)).toBe('')
-      expect(rendition.videoCodec).toMatch(/^avc1\.6400[0-9a-f]{2}$/)
+      expect(rendition.videoCodec).toMatch(/^avc1\.(42|4d|64)[0-9a-f]{4}$/)
       expect(rendition.hasAudio).toBe(made.info.audio !== null)
     }
     expect(await complaints(made.posterPath)).toBe('')
     const dimensions = ['-show_entries', 'stream=width,height']
     expect(await ffprobe(made.posterPath, ...dimensions)).toEqual([
-      `${made.posterWidth},${made.posterHeight}`,
+      `${made.plan.poster.width},${made.plan.poster.height}`,
     ])
   })
 })
@@ -161,7 +166,7 @@ describe('what a viewer sees has the shape it was filmed in', () => {
 
 describe('time', () => {
   test('keyframes are at the same times in every rung, 4 s apart', async () => {
-    const { renditions } = await aVideoFrom('long enough for keyframes')
+    const { renditions } = await encodedFrom('long enough for keyframes')
     expect(renditions).toHaveLength(3)
     for (const { path } of renditions) {
       expect(await frameTimes(path, '-skip_frame', 'nokey')).toEqual([0, 4, 8])
@@ -169,14 +174,14 @@ describe('time', () => {
   })
 
   test('at 23.976 fps, groups of pictures have one length', async () => {
-    for (const { path } of (await aVideoFrom('23.976 fps')).renditions) {
+    for (const { path } of (await encodedFrom('23.976 fps')).renditions) {
       expect(await frameTimes(path, '-skip_frame', 'nokey')).toEqual([0, 4.004, 8.008])
     }
   })
 
   test('a variable frame rate stays as it is', async () => {
     const source = await frameTimes(await film('vfr'))
-    const made = await frameTimes(last(await aVideoFrom('vfr')).path)
+    const made = await frameTimes(last(await encodedFrom('vfr')).path)
     expect(source.length).toBeLessThan(40)
     // The sound's first packet comes 21 ms before the first picture, which is shown from 0 on.
     expect(made).toEqual([0, ...source.slice(1).map((time) => expect.closeTo(time, 3))])
@@ -190,7 +195,7 @@ describe('time', () => {
   test('picture and sound begin at 0, wherever the source began', async () => {
     for (const name of ['starts at an hour', 'ts that starts in the middle'] as const) {
       const starts = await ffprobe(
-        last(await aVideoFrom(name)).path,
+        last(await encodedFrom(name)).path,
         ...['-show_entries', 'stream=start_time'],
       )
       expect(starts.map(Number)).toEqual([0, 0])
@@ -207,10 +212,10 @@ describe('time', () => {
 
 describe('what is published', () => {
   test('is BT.709 in 8 bit, whatever the source was', async () => {
-    for (const name of ['hdr', '10 bit', '4:4:4', 'full range', 'h264 mp4'] as const) {
+    for (const name of ['hdr', '10 bit', '4:4:4', 'full range', 'h264 mkv'] as const) {
       const entries = 'stream=pix_fmt,color_range,color_space,color_transfer,color_primaries'
       const video = ['-select_streams', 'v', '-show_entries', entries]
-      expect(await ffprobe(last(await aVideoFrom(name)).path, ...video)).toEqual([
+      expect(await ffprobe(last(await encodedFrom(name)).path, ...video)).toEqual([
         'yuv420p,tv,bt709,bt709,bt709',
       ])
     }
@@ -252,23 +257,89 @@ describe('what is published', () => {
     )
     expect(stdout[0]).toBeGreaterThan(60)
   })
+})
 
-  test('is no more than the renditions and the poster', async () => {
-    const { posterPath, renditions } = await aVideoFrom('surround 5.1')
-    const names = [...renditions.map(({ rung }) => `${rung}.mp4`), 'poster.jpg']
-    expect((await readdir(join(posterPath, '..'))).sort()).toEqual(names.sort())
+describe('a source that may be published as it is', () => {
+  test('is copied, picture by picture, and the other rungs have its keyframes', async () => {
+    const source = await film('keyframes every 2.4 s')
+    const made = await processed(source)
+    expect(made.plan.copied?.name).toBe('720p')
+    const packets = ['-select_streams', 'v', '-show_entries', 'packet=pts_time,flags']
+    expect(await ffprobe(last(made).path, ...packets)).toEqual(await ffprobe(source, ...packets))
+    expect(made.renditions.map(({ rung }) => rung)).toEqual(['120p', '360p', '720p'])
+    const keyframes = await frameTimes(last(made).path, '-skip_frame', 'nokey')
+    for (const { path } of made.renditions) {
+      const own = await frameTimes(path, '-skip_frame', 'nokey')
+      expect(own).toEqual(made.plan.cuts?.map((cut) => expect.closeTo(cut, 2)))
+      expect(keyframes).toEqual(expect.arrayContaining(own))
+    }
+  })
+
+  test('is encoded all the same where its keyframes are too far apart', async () => {
+    const made = await processed(await film('keyframes far apart'))
+    expect(made.plan.copied).toBeNull()
+    expect(made.renditions.map(({ rung }) => rung)).toEqual(['120p', '360p'])
   })
 })
 
+describe('a long film in chunks', () => {
+  const inChunks = { mayCopy: false, chunkMinDurationMs: 10_000 }
+
+  test('has every frame once, at the times of the single run', async () => {
+    const source = await film('long enough for chunks')
+    const single = await processed(source, { options: { mayCopy: false } })
+    const chunked = await processed(source, { options: inChunks })
+    expect(single.plan.parts).toHaveLength(1)
+    expect(chunked.plan.parts.length).toBeGreaterThan(3)
+    for (const [index, { path, rung }] of chunked.renditions.entries()) {
+      const expected = await frameTimes(single.renditions[index]?.path ?? '')
+      expect([rung, await frameTimes(path)]).toEqual([rung, expected])
+      expect(await complaints(path)).toBe('')
+    }
+    const keyframes = (made: ProcessedMedia) =>
+      Promise.all(made.renditions.map(({ path }) => frameTimes(path, '-skip_frame', 'nokey')))
+    expect(await keyframes(chunked)).toEqual(await keyframes(single))
+    expect(await ssim(last(chunked).path, source)).toBeGreaterThan(
+      (await ssim(last(single).path, source)) - 0.001,
+    )
+  })
+
+  test('whose frames come irregularly has every frame once', async () => {
+    const source = await film('long vfr')
+    const single = await processed(source, { options: { mayCopy: false } })
+    const chunked = await processed(source, { options: inChunks })
+    expect(chunked.plan.parts.length).toBeGreaterThan(3)
+    expect(await frameTimes(last(chunked).path)).toEqual(await frameTimes(last(single).path))
+    const dts = ['-select_streams', 'v', '-show_entries', 'packet=dts']
+    const times = (await ffprobe(last(chunked).path, ...dts)).map(Number)
+    expect(times).toEqual([...new Set(times)].sort((a, b) => a - b))
+  })
+
+  test('whose picture stands still for longer than a chunk is as long as before', async () => {
+    const source = await film('one picture for a long time')
+    const chunked = await processed(source, { options: inChunks })
+    const single = await processed(source, { options: { mayCopy: false } })
+    expect(await frameTimes(last(chunked).path)).toEqual(await frameTimes(last(single).path))
+  })
+})
+
+/** Of all pictures, 0 to 1. */
+async function ssim(path: string, source: string): Promise<number> {
+  const args = ['-i', path, '-i', source, '-lavfi', 'ssim', '-f', 'null', '-']
+  const { stderr } = await exec('ffmpeg', ['-nostats', ...args])
+  return Number(/All:([\d.]+)/.exec(stderr)?.[1])
+}
+
 describe('while it works', () => {
-  test('progress never falls and ends at 100', async () => {
-    const told: TranscodeProgress[] = []
+  test('progress never falls and ends at all of it', async () => {
+    const told: StepProgress[] = []
+    const onProgress = (progress: StepProgress): void => void told.push(progress)
     const sourcePath = await film('long enough for keyframes')
-    await processed(sourcePath, { onProgress: (progress) => told.push(progress) })
-    const percents = told.map(({ percent }) => percent)
-    expect(percents).toEqual(percents.toSorted((a, b) => a - b))
-    expect(percents.at(-1)).toBe(100)
-    expect(told.some(({ step, percent }) => step === 'encode' && percent > 1)).toBe(true)
+    await processed(sourcePath, { options: { mayCopy: false }, onProgress })
+    const shares = told.map(({ share }) => share)
+    expect(Math.max(...shares)).toBeGreaterThan(0.5)
+    expect(Math.max(...shares)).toBeLessThanOrEqual(1)
+    expect(told.some(({ speed }) => speed !== null && speed > 0)).toBe(true)
   })
 
   test('an abort ends it with the reason that was given', async () => {
@@ -277,9 +348,7 @@ describe('while it works', () => {
     const cancelled = new Error('the video was deleted')
     const job = processed(sourcePath, {
       signal: controller.signal,
-      onProgress: ({ step }) => {
-        if (step === 'encode') controller.abort(cancelled)
-      },
+      onCommand: () => void setTimeout(() => controller.abort(cancelled), 100),
     })
     await expect(job).rejects.toBe(cancelled)
   })

@@ -5,7 +5,8 @@ import { afterAll, expect, test } from 'vitest'
 import { film } from '../films.ts'
 import { MediaFailure } from '../../server/src/media/failure.ts'
 import { transcode } from '../../server/src/media/transcode.ts'
-import { refuseTruncated, verify, type Expected } from '../../server/src/media/verify.ts'
+import { refuseTruncated } from '../../server/src/media/truncation.ts'
+import { verify, verifyPoster, type Expected } from '../../server/src/media/verify.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'videoflix-verify-'))
 afterAll(() => rm(root, { recursive: true }))
@@ -55,7 +56,6 @@ test('damaged files are found', async () => {
 })
 
 test('a poster that is cut short is found', async () => {
-  const good = await aProcessedFilm()
-  await writeFile(join(good.workDir, 'poster.jpg'), Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 0]))
-  await expect(verify(good)).rejects.toThrow('poster')
+  await writeFile(join(root, 'poster.jpg'), Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 0]))
+  await expect(verifyPoster(root)).rejects.toThrow('poster')
 })

@@ -34,6 +34,11 @@ export const AUDIT_EVENTS = [
   'video_replaced',
   'video_edited',
   'video_deleted',
+  'subtitles_added',
+  'subtitles_edited',
+  'subtitles_removed',
+  'webhook_replayed',
+  'webhook_tested',
 ] as const
 export type AuditEvent = (typeof AUDIT_EVENTS)[number]
 

@@ -57,6 +57,18 @@ export const rate = z.string().transform((text, context): Rate => {
   return { count: Number(match[1]), windowMs: unit * 1000 }
 })
 
+const HEIGHTS = [120, 360, 720, 1080, 1440, 2160]
+
+/** Qualities as the shorter sides of pictures. */
+export const heights = z.string().transform((text, context): number[] => {
+  const told = text.split(',').map((each) => Number(each.trim().replace(/p$/, '')))
+  if (told.some((height) => !HEIGHTS.includes(height))) {
+    context.addIssue(`write some of ${HEIGHTS.join(', ')}, comma-separated`)
+    return z.NEVER
+  }
+  return [...new Set(told)].sort((a, b) => a - b)
+})
+
 export const list = z.string().transform((text) =>
   text
     .split(',')

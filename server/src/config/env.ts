@@ -3,6 +3,7 @@ import {
   address,
   cookieName,
   flag,
+  heights,
   hosts,
   httpUrl,
   ignored,
@@ -17,6 +18,7 @@ import {
   urlPath,
 } from './env-values.ts'
 import { OPENID_ENV } from './openid-settings.ts'
+import { WEBHOOK_ENV } from './webhook-settings.ts'
 
 /**
  * Every environment variable that Videoflix reads: its name, how its text is read, and what it is for. What a value
@@ -151,12 +153,25 @@ export const ENV_GROUPS = {
     JOB_TIMEOUT: seconds(1).describe('Longest run of one task. Default 21600 (6 h).'),
     JOB_ATTEMPTS: integer(1, 100).describe('How often a task is tried. Default 3.'),
     JOB_CONCURRENCY: integer(1, 64).describe('Films processed at once by one worker. Default 1.'),
+    LADDER: heights.describe(
+      'Qualities to make, by the shorter side in pixels, comma-separated: of 120, 360, 720, 1080, 1440 and 2160. Default `120,360,720,1080`.',
+    ),
+    CHUNK_MIN_DURATION: seconds(1).describe(
+      'Films at least this long are encoded in chunks, which workers may share. Default 600.',
+    ),
+    EARLY_READY: flag.describe(
+      'Show a video to viewers as soon as its first quality plays, while others are still being made. Default False.',
+    ),
+    KEEP_ORIGINAL: flag.describe(
+      'Keep uploaded files once their videos are ready; without them no video can be processed again. Default True.',
+    ),
     TRANSCODE_LOCALLY: flag.describe(
       'Run a worker inside the server process. Default True; set False where `videoflix worker` runs.',
     ),
     FFMPEG_BIN: text.describe('The ffmpeg program. Default `ffmpeg`.'),
     FFPROBE_BIN: text.describe('The ffprobe program. Default: beside FFMPEG_BIN, else `ffprobe`.'),
   },
+  Webhooks: WEBHOOK_ENV,
   'Rate limits': {
     AUDIT_RETENTION_DAYS: integer(1, 36_500).describe(
       'How many days audit entries are kept. Default 365.',
@@ -202,6 +217,7 @@ export const ENV = {
   ...ENV_GROUPS['Sign-in with OpenID Connect'],
   ...ENV_GROUPS['Uploads'],
   ...ENV_GROUPS['Processing'],
+  ...ENV_GROUPS['Webhooks'],
   ...ENV_GROUPS['Rate limits'],
   ...ENV_GROUPS['First superuser'],
   ...ENV_GROUPS['Accepted and ignored'],
@@ -233,7 +249,9 @@ export function readEnv(variables: Record<string, string | undefined>): {
     }
     const parsed = schema.safeParse(value)
     if (!parsed.success) {
-      const shown = /SECRET|PASSWORD|KEY|DATABASE_URL/.test(name) ? 'its value' : `"${value}"`
+      const shown = /SECRET|PASSWORD|KEY|DATABASE_URL|WEBHOOK_URLS/.test(name)
+        ? 'its value'
+        : `"${value}"`
       problems.push(`${name}: ${shown} is not understood; ${parsed.error.issues[0]?.message}.`)
       continue
     }

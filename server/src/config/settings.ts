@@ -4,6 +4,7 @@ import { readEnv, type Env } from './env.ts'
 import type { Rate } from './env-values.ts'
 import { openIdSettings, whatIsHalfOpenId, type OpenIdSettings } from './openid-settings.ts'
 import { whatIsUnsafe } from './unsafe.ts'
+import { webhookSettings, whatIsHalfWebhooks, type WebhookSettings } from './webhook-settings.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -63,6 +64,8 @@ export interface Settings {
   database: DatabaseSettings
   media: { root: string; urlPath: string; urlTtlMs: number }
   originalsDir: string
+  /** What the steps of processing leave for each other. */
+  intermediatesDir: string
   uploads: { dir: string; ttlMs: number; maxBytes: number; minFreeDiskBytes: number }
   tasks: {
     leaseMs: number
@@ -74,7 +77,15 @@ export interface Settings {
     workDir: string
   }
   ffmpeg: { ffmpegBin: string; ffprobeBin: string }
+  processing: {
+    /** Shorter sides. */
+    ladder: number[]
+    chunkMinDurationMs: number
+    earlyReady: boolean
+    keepOriginal: boolean
+  }
   rateLimits: { login: Rate; loginAccount: Rate; register: Rate; forgot: Rate; emailExists: Rate }
+  webhooks: WebhookSettings
   /** How long audit entries are kept. */
   auditKeptMs: number
   firstSuperuser: { email: string | null; password: string | null; username: string | null }
@@ -120,7 +131,7 @@ function whatIsHalfConfigured(env: Env): string | null {
   if (isSmtp && !!env.EMAIL_HOST_USER !== !!env.EMAIL_HOST_PASSWORD) {
     return 'Of EMAIL_HOST_USER and EMAIL_HOST_PASSWORD only one is set: set both, or none.'
   }
-  return whatIsHalfOpenId(env)
+  return whatIsHalfOpenId(env) ?? whatIsHalfWebhooks(env)
 }
 
 function settingsFrom(env: Env, projectDir: string): Settings {
@@ -173,6 +184,7 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       urlTtlMs: env.MEDIA_URL_TTL ?? HOUR,
     },
     originalsDir: join(dataDir, 'originals'),
+    intermediatesDir: join(dataDir, 'intermediates'),
     uploads: {
       dir: join(dataDir, 'uploads'),
       ttlMs: env.UPLOAD_TTL ?? DAY,
@@ -192,6 +204,12 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       ffmpegBin: env.FFMPEG_BIN ?? 'ffmpeg',
       ffprobeBin: env.FFPROBE_BIN ?? besideFfmpeg(env.FFMPEG_BIN),
     },
+    processing: {
+      ladder: env.LADDER ?? [120, 360, 720, 1080],
+      chunkMinDurationMs: env.CHUNK_MIN_DURATION ?? 10 * MINUTE,
+      earlyReady: env.EARLY_READY ?? false,
+      keepOriginal: env.KEEP_ORIGINAL ?? true,
+    },
     rateLimits: {
       login: env.RATE_LIMIT_LOGIN ?? { count: 20, windowMs: MINUTE },
       loginAccount: env.RATE_LIMIT_LOGIN_ACCOUNT ?? { count: 10, windowMs: 60 * MINUTE },
@@ -199,6 +217,7 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       forgot: env.RATE_LIMIT_FORGOT ?? { count: 10, windowMs: MINUTE },
       emailExists: env.RATE_LIMIT_EMAIL_EXISTS ?? { count: 30, windowMs: MINUTE },
     },
+    webhooks: webhookSettings(env),
     auditKeptMs: (env.AUDIT_RETENTION_DAYS ?? 365) * DAY,
     firstSuperuser: {
       email: env.DJANGO_SUPERUSER_EMAIL ?? null,

@@ -4,12 +4,14 @@ import { first } from './migrations/0001-first.ts'
 import { secondFactorAndOpenId } from './migrations/0002-second-factor-and-openid.ts'
 import { usersAndAudit } from './migrations/0003-users-and-audit.ts'
 import { stepsAndFragments } from './migrations/0004-steps-and-fragments.ts'
+import { webhooks } from './migrations/0005-webhooks.ts'
 
 const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0001-first': first,
   '0002-second-factor-and-openid': secondFactorAndOpenId,
   '0003-users-and-audit': usersAndAudit,
   '0004-steps-and-fragments': stepsAndFragments,
+  '0005-webhooks': webhooks,
 }
 
 /** Brings the schema up to date. Several processes may do so at once: one works, the others wait. Returns what was done. */

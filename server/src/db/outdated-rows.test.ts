@@ -35,4 +35,26 @@ describe.each(BACKENDS)('outdated rows, on %s', (backend) => {
     await forget()
     expect(await count('audit')).toBe(0)
   })
+
+  test('what webhooks told is forgotten 30 days after its end, and never before it', async () => {
+    const { db } = app.app
+    const now = app.clock.now()
+    const of = { event: 'webhook.test', video_id: null, url: 'http://localhost/', body: '{}' }
+    const ends = { delivered: { delivered_at: now }, failed: { failed_at: now }, pending: {} }
+    for (const [id, end] of Object.entries(ends)) {
+      await db
+        .insertInto('webhook_deliveries')
+        .values({ id, ...of, created_at: now, ...end })
+        .execute()
+    }
+    const forget = outdatedRows({ db, clock: app.clock, auditKeptMs: 365 * DAY })
+    const idsAfter = async (days: number): Promise<string[]> => {
+      app.clock.advance(days * DAY)
+      await forget()
+      const rows = await db.selectFrom('webhook_deliveries').select('id').orderBy('id').execute()
+      return rows.map(({ id }) => id)
+    }
+    expect(await idsAfter(29.9)).toEqual(['delivered', 'failed', 'pending'])
+    expect(await idsAfter(0.2)).toEqual(['pending'])
+  })
 })

@@ -7,6 +7,7 @@ const DAY = 24 * HOUR
 /** Ended sessions still tell for a while from where somebody signed in (`login-throttle.ts`). */
 const SESSIONS_KEPT_MS = 31 * DAY
 const LINKS_KEPT_MS = 31 * DAY
+const WEBHOOKS_KEPT_MS = 30 * DAY
 
 /** Returns what forgets rows that nobody will ask for again; at most once an hour, however often it is called. */
 export function outdatedRows(needs: {
@@ -24,5 +25,8 @@ export function outdatedRows(needs: {
     await db.deleteFrom('sessions').where('expires_at', '<', before(SESSIONS_KEPT_MS)).execute()
     await db.deleteFrom('links').where('expires_at', '<', before(LINKS_KEPT_MS)).execute()
     await db.deleteFrom('audit').where('at', '<', before(auditKeptMs)).execute()
+    for (const end of ['delivered_at', 'failed_at'] as const) {
+      await db.deleteFrom('webhook_deliveries').where(end, '<', before(WEBHOOKS_KEPT_MS)).execute()
+    }
   }
 }

@@ -108,7 +108,7 @@ export interface SourcesTable {
   updated_at: Date
 }
 
-export type StepKind = 'probe' | 'copy' | 'encode' | 'package'
+export type StepKind = 'probe' | 'copy' | 'encode' | 'subtitles' | 'package'
 
 /** One step on the way from a source to a video: a task does it, and what it made survives. */
 export interface StepsTable {
@@ -268,6 +268,29 @@ export interface IdentitiesTable {
   created_at: Date
 }
 
+/** An event on its way to one receiver; with neither `delivered_at` nor `failed_at` there is a task that sends it. */
+export interface WebhookDeliveriesTable {
+  /** Random; the `webhook-id` of every attempt. */
+  id: string
+  event: string
+  /** Not a reference: it outlives the video. Null for what is about none. */
+  video_id: number | null
+  /** Of the receiver, without user and password. */
+  url: string
+  /** JSON, exactly as it is sent and signed. */
+  body: string
+  created_at: Date
+  /** Times that sending began. */
+  attempts: Generated<number>
+  delivered_at: Optional<Date>
+  /** When it was given up. */
+  failed_at: Optional<Date>
+  /** HTTP status of the last answer; null when there was none. */
+  last_status: Optional<number>
+  /** Why the last attempt failed; null when it did not. */
+  last_error: Optional<string>
+}
+
 export interface Tables {
   users: UsersTable
   sessions: SessionsTable
@@ -285,6 +308,7 @@ export interface Tables {
   totp: TotpTable
   recovery_codes: RecoveryCodesTable
   identities: IdentitiesTable
+  webhook_deliveries: WebhookDeliveriesTable
 }
 
 export type User = Selectable<UsersTable>
@@ -299,6 +323,7 @@ export type SubtitleRow = Selectable<SubtitlesTable>
 export type StepRow = Selectable<StepsTable>
 export type TaskRow = Selectable<TasksTable>
 export type AuditRow = Selectable<AuditTable>
+export type WebhookDeliveryRow = Selectable<WebhookDeliveriesTable>
 
 /** For a JSON column: both engines take the text. */
 export function asJson(value: unknown): string {

@@ -76,6 +76,11 @@ export function accessTokenOf(request: FastifyRequest, cookies: CookieNames): st
   return match?.[1] ?? null
 }
 
+/** Whether the URL claims an authority of its own. Whether that is any good is for the route to find out. */
+export function isSigned(request: FastifyRequest): boolean {
+  return (request.query as Record<string, unknown>)['signature'] !== undefined
+}
+
 /** The viewer of a route that is not public. */
 export function viewerOf(request: FastifyRequest): Viewer {
   if (!request.viewer) throw new AppError('unauthenticated', NOT_SIGNED_IN.detail)

@@ -32,8 +32,30 @@ const UPLOAD_RESPONSE_HEADERS = [
   'upload-expires',
   'x-video-id',
 ]
+
+/** What players send for parts of a film (RFC 9110 §14), and what they must be able to read of the answer. */
+const PLAYBACK_PATH = /^\/content\/\d+\/(?:\d+\/)?[\w-]+\.(?:m3u8|mpd|vtt)(?:\?|$)/
+const PLAYBACK_REQUEST_HEADERS = [...REQUEST_HEADERS, 'range']
+const PLAYBACK_RESPONSE_HEADERS = ['accept-ranges', 'content-length', 'content-range', 'etag']
+
 const METHODS = ['DELETE', 'GET', 'OPTIONS', 'PATCH', 'POST', 'PUT']
 const MAX_AGE_SECONDS = 86_400
+
+interface Lists {
+  request: string[]
+  response: string[]
+}
+
+/** What may be sent to a path, and read of its answer, beyond what is always allowed. */
+function listsFor(path: string, mediaPath: string): Lists {
+  if (path.startsWith(UPLOAD_PATH)) {
+    return { request: UPLOAD_REQUEST_HEADERS, response: UPLOAD_RESPONSE_HEADERS }
+  }
+  if (path.startsWith(mediaPath) || PLAYBACK_PATH.test(path)) {
+    return { request: PLAYBACK_REQUEST_HEADERS, response: PLAYBACK_RESPONSE_HEADERS }
+  }
+  return { request: REQUEST_HEADERS, response: [] }
+}
 
 /**
  * Cross-origin resource sharing (Fetch Standard §3.2) by exact match. An origin that is not allowed gets no
@@ -42,20 +64,21 @@ const MAX_AGE_SECONDS = 86_400
 export function shareWithOrigin(
   request: FastifyRequest,
   reply: FastifyReply,
-  rules: { mayRead(origin: string): boolean; credentials: boolean },
+  rules: { mayRead(origin: string): boolean; credentials: boolean; mediaPath: string },
 ): boolean {
   const { origin } = request.headers
   if (origin === undefined || !rules.mayRead(origin)) return false
-  const isUpload = request.url.startsWith(UPLOAD_PATH)
+  const lists = listsFor(request.url, rules.mediaPath)
   reply.header('access-control-allow-origin', origin)
   if (rules.credentials) reply.header('access-control-allow-credentials', 'true')
-  if (isUpload) reply.header('access-control-expose-headers', UPLOAD_RESPONSE_HEADERS.join(', '))
+  if (lists.response.length > 0) {
+    reply.header('access-control-expose-headers', lists.response.join(', '))
+  }
   const isPreflight =
     request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined
   if (!isPreflight) return false
   reply.header('access-control-allow-methods', METHODS.join(', '))
-  const allowed = isUpload ? UPLOAD_REQUEST_HEADERS : REQUEST_HEADERS
-  reply.header('access-control-allow-headers', allowed.join(', '))
+  reply.header('access-control-allow-headers', lists.request.join(', '))
   reply.header('access-control-max-age', String(MAX_AGE_SECONDS))
   return true
 }

@@ -11,7 +11,7 @@ import Fastify, {
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Settings } from '../config/settings.ts'
 import type { Viewer } from '../sessions/viewer.ts'
-import type { Access, Authentication } from './authentication.ts'
+import { isSigned, type Access, type Authentication } from './authentication.ts'
 import { mendForwardedFor } from './client.ts'
 import { shareWithOrigin } from './cors.ts'
 import { answerBrokenRequest, sendError, rateLimited, type ErrorShape } from './errors.ts'
@@ -25,6 +25,8 @@ import { serializerCompiler } from './serializer.ts'
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
+    /** Whoever has a signed URL is let through to the route, which checks it; there is no viewer then. */
+    acceptsSignature?: boolean
     errorShape?: ErrorShape
     /** JSON Schema of a body that is read by hand, such as a form with a file. */
     documentedBody?: object
@@ -58,7 +60,7 @@ const SECRET_HEADERS = ['cookie', 'authorization', '["set-cookie"]'].flatMap((na
 )
 
 export async function createServer(needs: {
-  settings: Pick<Settings, 'trustedProxies' | 'corsCredentials'>
+  settings: Pick<Settings, 'trustedProxies' | 'corsCredentials' | 'media'>
   log: FastifyBaseLogger
   authentication: Authentication
   origins: OriginRules
@@ -108,6 +110,7 @@ export async function createServer(needs: {
   const sharing = {
     mayRead: (origin: string) => origins.mayRead(origin),
     credentials: settings.corsCredentials,
+    mediaPath: settings.media.urlPath,
   }
   // Every request passes here: no promise is made where none is needed.
   server.addHook('onRequest', (request, reply, done) => {
@@ -134,10 +137,11 @@ export async function createServer(needs: {
   })
 
   server.addHook('onRequest', (request, reply, done) => {
-    const { access } = request.routeOptions.config
+    const { access, acceptsSignature } = request.routeOptions.config
     if (!origins.mayChange(request)) {
       reply.code(403).send({ detail: 'Requests from this origin are not allowed.' })
     } else if (access === undefined || authentication.recognise(request, access)) done()
+    else if (acceptsSignature && isSigned(request)) done()
     else {
       // Whoever is not admitted has been answered: the request ends here.
       authentication.admit(request, reply, access).then((isAdmitted) => {

@@ -51,6 +51,7 @@ async function checkFfmpeg({ settings }: Launch): Promise<Finding[]> {
     ...(report.problems.length === 0
       ? [good(`ffmpeg ${report.version}, with everything that is needed to encode`)]
       : []),
+    ...(report.sandbox.bubblewrap === null ? [] : [good('ffmpeg is confined by bubblewrap')]),
   ]
 }
 

@@ -1,9 +1,10 @@
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { MediaFailure, type FailureReason } from './failure.ts'
 import { run, type Finished, type Progress, type Run } from './ffmpeg.ts'
+import { findSandbox } from './sandbox.ts'
 
 const dir = await mkdtemp(join(tmpdir(), 'videoflix-run-'))
 afterAll(() => rm(dir, { recursive: true }))
@@ -24,14 +25,28 @@ async function reasonOf(finished: Promise<Finished>): Promise<FailureReason> {
   return error.reason
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+/** Whether a process runs that has this among its arguments. Its number may be one of a namespace. */
+async function isAlive(argument: string): Promise<boolean> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const lines = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')),
+  )
+  return lines.some((line) => line.split('\0').includes(argument))
 }
+
+let naps = 0
+
+/** Seconds that nobody else sleeps. */
+function aNap(): string {
+  return `60.${process.pid}${(naps += 1)}`
+}
+
+const sandbox = await findSandbox()
+const BARE = { ...sandbox, bubblewrap: null }
+const LAYERS = [
+  ...(sandbox.bubblewrap === null ? [] : [{ layer: 'with bubblewrap', sandbox }]),
+  { layer: 'without bubblewrap', sandbox: BARE },
+]
 
 test('any exit code is an answer', async () => {
   expect(await running('echo out; echo err >&2; exit 3')).toEqual({
@@ -54,12 +69,22 @@ test('of a flood on stderr the end is kept', async () => {
   expect(stderr).toMatch(/the end\n$/)
 })
 
-test('a flood on stdout is ended', async () => {
-  expect(await reasonOf(running('yes'))).toBe('not_a_video')
+test('a flood on stderr is ended, and the end is kept', async () => {
+  expect(await reasonOf(running('yes flood >&2'))).toBe('undecodable')
 })
 
-test('a crash is not the file’s fault', async () => {
-  expect(await reasonOf(running('kill -SEGV $$'))).toBe('encoder_crashed')
+test('reports of progress without end are ended', async () => {
+  const onProgress = (): void => undefined
+  expect(await reasonOf(running('yes frame=1', { onProgress }))).toBe('not_a_video')
+})
+
+test('an input without its whitelists is refused', async () => {
+  const refused = running('echo never', { args: ['-i', 'file:/dev/null'] })
+  await expect(refused).rejects.toThrow('an input without its whitelists: file:/dev/null')
+})
+
+test('a flood on stdout is ended', async () => {
+  expect(await reasonOf(running('yes'))).toBe('not_a_video')
 })
 
 test('a full disk is told from other failures', async () => {
@@ -74,14 +99,57 @@ test('a missing tool is told', async () => {
   expect(await reasonOf(gone)).toBe('tool_missing')
 })
 
-test('a child that hangs is ended at its limit, with all of its children', async () => {
-  const hanging = running('sleep 60 & echo $! > pid; trap "" TERM; wait; sleep 60', {
-    limitMs: 500,
+describe.each(LAYERS)('$layer', ({ sandbox }) => {
+  test('a child that hangs is ended at its limit, with all of its children', async () => {
+    const [nap, other] = [aNap(), aNap()]
+    const script = `sleep ${nap} & echo > begun; trap "" TERM; wait; sleep ${other}`
+    const hanging = running(script, { limitMs: 500, sandbox })
+    expect(await reasonOf(hanging)).toBe('timed_out')
+    expect((await stat(join(dir, 'begun'))).size).toBe(1)
+    expect(await isAlive(nap)).toBe(false)
+    expect(await isAlive(other)).toBe(false)
   })
-  expect(await reasonOf(hanging)).toBe('timed_out')
-  const pid = Number(await readFile(join(dir, 'pid'), 'utf8'))
-  expect(pid).toBeGreaterThan(1)
-  await expect.poll(() => isAlive(pid)).toBe(false)
+
+  test.each(['', ' >/dev/null 2>&1'])(
+    'children that have left its group end with it%s',
+    async (redirected) => {
+      const nap = aNap()
+      const startedAt = performance.now()
+      const script = `setsid sleep ${nap}${redirected} & sleep 0.2; echo done`
+      const { stdout } = await running(script, { sandbox })
+      expect(stdout).toBe('done\n')
+      expect(await isAlive(nap)).toBe(false)
+      expect(performance.now() - startedAt).toBeLessThan(3000)
+    },
+  )
+
+  test('a file that outgrows its limit ends it', async () => {
+    const script = 'exec head -c 3000000 /dev/zero > big'
+    const growing = running(script, { sandbox, maxFileBytes: 1_024_000 })
+    expect(await reasonOf(growing)).toBe('verification_failed')
+    expect((await stat(join(dir, 'big'))).size).toBe(1_024_000)
+  })
+
+  test('without a folder it writes nothing', async () => {
+    const { signal } = new AbortController()
+    const args = ['-c', `echo written > ${join(dir, 'written')}`]
+    await run({ bin: '/bin/sh', args, signal, limitMs: 5000, sandbox }).catch(() => undefined)
+    expect(await readFile(join(dir, 'written'), 'utf8').catch(() => '')).toBe('')
+  })
+
+  test('a crash is not the file’s fault', async () => {
+    expect(await reasonOf(running('kill -SEGV $$', { sandbox }))).toBe('encoder_crashed')
+  })
+
+  test('memory has an end', async () => {
+    const script = 'ulimit -d; ulimit -v; ulimit -n; ulimit -c; ulimit -f; ulimit -t'
+    const { stdout } = await running(script, { sandbox, maxFileBytes: 512_000, limitMs: 1000 })
+    const [data, address, files, core, blocks, seconds] = stdout.trim().split('\n').map(Number)
+    expect(data).toBeLessThanOrEqual(12 * 1024 ** 2)
+    expect(address).toBeGreaterThan(data ?? 0)
+    expect([files, core, blocks]).toEqual([256, 0, 1000])
+    expect(seconds).toBeLessThan(1000)
+  })
 })
 
 test('a child that reports but does not move is stalled', async () => {
@@ -113,12 +181,13 @@ test('progress is read in ffmpeg’s words, “N/A” included', async () => {
 test('an abort rejects with its reason once the child is gone', async () => {
   const controller = new AbortController()
   const reason = new Error('deleted')
-  const aborted = running('echo $$ > own; printf "progress=continue\\n"; exec sleep 60', {
+  const nap = aNap()
+  const aborted = running(`printf "progress=continue\\n"; exec sleep ${nap}`, {
     signal: controller.signal,
     onProgress: () => controller.abort(reason),
   })
   await expect(aborted).rejects.toBe(reason)
-  expect(isAlive(Number(await readFile(join(dir, 'own'), 'utf8')))).toBe(false)
+  expect(await isAlive(nap)).toBe(false)
 })
 
 test('nothing is started once aborted', async () => {

@@ -1,14 +1,30 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
-import { setPriority } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { randomUUID } from 'node:crypto'
+import { availableParallelism, constants, setPriority, totalmem } from 'node:os'
 import type { Readable } from 'node:stream'
 import { MediaFailure } from './failure.ts'
+import {
+  confined,
+  filesOf,
+  findProgram,
+  findSandbox,
+  memoryBound,
+  type Sandbox,
+} from './sandbox.ts'
+import { killStragglers, MARK } from './stragglers.ts'
+import { refuseUnhardened } from './whitelist.ts'
 
 const SECOND = 1000
 const STDERR_KEPT = 8 * 1024
 const GRACE_MS = 3 * SECOND
+const MIB = 1024 ** 2
 const GIB = 1024 ** 3
+
+/** Half a million complaints: no film is worth reading on. */
+const STDERR_MOST = 64 * MIB
+const STDOUT_KEPT = 4 * MIB
+/** Reports of progress: six hours of them take 35 MB. */
+const PROGRESS_MOST = 64 * MIB
 
 export interface Progress {
   frames: number
@@ -20,16 +36,24 @@ export interface Progress {
 }
 
 export interface Run {
+  /** To be found on PATH, or an absolute path. */
   bin: string
+  /**
+   * What they name as `file:/…` can be read, and nothing else of ours. Every `-i` needs its options
+   * of `whitelist.ts` before it.
+   */
   args: string[]
   signal: AbortSignal
+  /** Absolute; the only folder that can be written. Without, nothing can. */
   cwd?: string
   /** Wall clock. Over it, the run is killed and fails as `timed_out`. */
   limitMs: number
   /** Longest time without a change in progress, before it is killed as `stalled`. */
   stallMs?: number
-  /** No file may grow beyond this. */
+  /** No file may grow beyond this; ended as `verification_failed`. 64 GiB if not told. */
   maxFileBytes?: number
+  /** What confines it; the best that the machine has, unless told. */
+  sandbox?: Sandbox
   /** Called at every report; what it throws kills the run and is thrown on. */
   onProgress?: (progress: Progress) => void
 }
@@ -41,63 +65,92 @@ export interface Finished {
   stderr: string
 }
 
-const STDOUT_KEPT = 4 * 1024 * 1024
-
 /**
  * Runs ffmpeg or ffprobe: the only place of the project that does. The child gets no secrets, no
- * stdin, low priority, limits, and a process group of its own that is gone when this settles.
+ * stdin, low priority, limits, a sandbox as good as the machine has, and nothing of it is left when
+ * this settles.
  *
  * Resolves with any exit code (they lie both ways; look at the output). Throws the signal's reason
  * (an Error) when aborted, and MediaFailure `timed_out`, `stalled`, `encoder_crashed` (ended by a signal that
- * is not ours), `disk_full`, `out_of_memory`, `tool_missing`.
+ * is not ours), `disk_full`, `out_of_memory`, `tool_missing`, `verification_failed` (a file outgrew
+ * its limit), `undecodable` (complaints without end).
  */
-export function run(run: Run): Promise<Finished> {
+export async function run(run: Run): Promise<Finished> {
+  refuseUnhardened(run.args)
   run.signal.throwIfAborted()
+  const sandbox = run.sandbox ?? (await findSandbox())
+  run.signal.throwIfAborted()
+  const bin = findProgram(run.bin)
+  if (bin === null) throw toolMissing(`${run.bin} is not there`)
+  return await follow(run, sandbox, bin)
+}
+
+function follow(run: Run, sandbox: Sandbox, bin: string): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = start(run)
+    const mark = randomUUID()
+    const child = start(run, sandbox, bin, mark)
     const stderr = new Tail(STDERR_KEPT)
     const watch = new Watch(run, child)
     let stdout = ''
 
-    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr.push(chunk)
+      if (stderr.pushed > STDERR_MOST) watch.stop(damaged(stderr.text()))
+    })
     child.stdout.setEncoding('utf8')
     child.stdout.on('data', (text: string) => {
       if (run.onProgress !== undefined) watch.read(text)
       else if (stdout.length < STDOUT_KEPT) stdout += text
-      else watch.stop(new MediaFailure('not_a_video', 'The file describes itself without end.'))
+      else watch.stop(endless())
     })
     child.once('error', (error) => {
       watch.end()
       reject(toolMissing(error.message))
     })
-    // A grandchild may still hold our pipes: the group goes first, then 'close' can come.
-    child.once('exit', () => kill(child, 'SIGKILL'))
+    // A grandchild may still hold our pipes: it goes first, then 'close' can come.
+    let gone = Promise.resolve()
+    child.once('exit', () => (gone = endAll(child, sandbox, mark)))
     child.once('close', (code, signalName) => {
       watch.end()
       const tail = stderr.text()
-      if (watch.cause !== undefined) reject(watch.cause)
-      else if (/No space left on device|Disk quota exceeded/.test(tail)) reject(diskFull(tail))
-      else if (/Cannot allocate memory/.test(tail)) reject(outOfMemory(tail))
-      else if (code === null) reject(crashed(signalName, tail))
-      else if (code === 126 || code === 127)
-        reject(toolMissing(tail)) // by our wrappers
-      else resolve({ exitCode: code, stdout, stderr: tail })
+      const failure = watch.cause ?? failureOf(code, signalName, tail, run)
+      void gone.then(() => {
+        if (failure !== null) reject(failure)
+        else resolve({ exitCode: code ?? 0, stdout, stderr: tail })
+      })
     })
   })
 }
 
 type Child = ChildProcessByStdio<null, Readable, Readable>
 
-function start(run: Run): Child {
-  const [bin, ...args] = [...confinement(run.maxFileBytes), run.bin, ...run.args]
-  const child = spawn(bin ?? run.bin, args, {
-    ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
+function start(run: Run, sandbox: Sandbox, program: string, mark: string): Child {
+  const { cwd, args: given } = run
+  const reads = [...filesOf(program), ...inputsOf(given)]
+  const bounds = boundsOf(run)
+  const [bin, ...args] = confined(sandbox, { bin: program, args: given, cwd, reads, bounds })
+  const child = spawn(bin, args, {
+    ...(cwd === undefined ? {} : { cwd }),
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] ?? '', LANG: 'C' },
+    env: { PATH: process.env['PATH'] ?? '', LANG: 'C', [MARK]: mark },
   })
   if (child.pid !== undefined) lowerPriority(child.pid)
   return child
+}
+
+function inputsOf(args: string[]): string[] {
+  return args.filter((arg) => arg.startsWith('file:/')).map((arg) => arg.slice('file:'.length))
+}
+
+/** CPU time cannot pass the wall clock on every core, unless our own clock has stopped. */
+function boundsOf(run: Run): { cpuSeconds: number; memoryBytes: number; fileBytes: number } {
+  const fileBytes = run.maxFileBytes ?? 64 * GIB
+  return {
+    cpuSeconds: (run.limitMs / SECOND) * availableParallelism() + 10,
+    memoryBytes: memoryBound(Math.min(totalmem(), process.constrainedMemory() || Infinity)),
+    fileBytes: run.cwd === undefined ? 0 : fileBytes,
+  }
 }
 
 function lowerPriority(pid: number): void {
@@ -108,37 +161,44 @@ function lowerPriority(pid: number): void {
   }
 }
 
-/** Wrappers of util-linux, where they exist: die with our process, gain no rights, stay in bounds. */
-function confinement(maxFileBytes = 256 * GIB): string[] {
-  const setpriv = onPath('setpriv')
-  const prlimit = onPath('prlimit')
-  return [
-    ...(setpriv === null ? [] : [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', '--']),
-    ...(prlimit === null
-      ? []
-      : [prlimit, '--core=0', '--nofile=256', `--as=${12 * GIB}`, `--fsize=${maxFileBytes}`, '--']),
-  ]
+/** The namespace has ended with its first process; where there is none, what is left is hunted. */
+async function endAll(child: Child, sandbox: Sandbox, mark: string): Promise<void> {
+  kill(child, 'SIGKILL')
+  if (sandbox.bubblewrap === null) await killStragglers(mark)
+  // Whoever still holds our pipes is not to hold us.
+  setTimeout(() => {
+    child.stdout.destroy()
+    child.stderr.destroy()
+  }, SECOND).unref()
 }
 
-const found = new Map<string, string | null>()
-
-function onPath(name: string): string | null {
-  const known = found.get(name)
-  if (known !== undefined) return known
-  const dirs = process.platform === 'linux' ? (process.env['PATH'] ?? '').split(delimiter) : []
-  const path = dirs.map((dir) => join(dir, name)).find(isExecutable) ?? null
-  found.set(name, path)
-  return path
+/** Null when the program has come to its own end. */
+function failureOf(
+  code: number | null,
+  signalName: NodeJS.Signals | null,
+  stderr: string,
+  run: Run,
+): MediaFailure | null {
+  if (/No space left on device|Disk quota exceeded/.test(stderr)) return diskFull(stderr)
+  if (/exceeds max_streams/.test(stderr)) return tooManyStreams(stderr) // “Cannot allocate memory” follows
+  if (/Cannot allocate memory/.test(stderr)) return outOfMemory(stderr)
+  const signal = signalName ?? SIGNAL_OF_CODE.get(code ?? 0) ?? null
+  if (signal === 'SIGXFSZ') return outgrown(stderr)
+  if (signal === 'SIGXCPU') return timedOut(run.limitMs)
+  if (signal !== null) return crashed(signal, stderr)
+  const wasStarted = code !== 126 && code !== 127 && !stderr.startsWith('bwrap: ')
+  return wasStarted ? null : toolMissing(stderr)
 }
 
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
+/** bubblewrap and shells give 128 and the number of the signal that ended the program. */
+const SIGNAL_OF_CODE = new Map(
+  (
+    [
+      ...['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGKILL', 'SIGSEGV', 'SIGTERM'],
+      ...['SIGXCPU', 'SIGXFSZ', 'SIGSYS'],
+    ] as NodeJS.Signals[]
+  ).map((name) => [128 + constants.signals[name], name]),
+)
 
 /** To the whole group. It may be gone already. */
 function kill(child: Child, signalName: NodeJS.Signals): void {
@@ -159,6 +219,7 @@ class Watch {
   readonly #stall: NodeJS.Timeout | undefined
   #grace: NodeJS.Timeout | undefined
   #line = ''
+  #readBytes = 0
   #report = new Map<string, string>()
   #last = ''
   readonly #onAbort = (): void => this.stop(this.#run.signal.reason)
@@ -183,6 +244,8 @@ class Watch {
 
   /** `-progress` writes `key=value` lines; a report ends with `progress=…`. */
   read(text: string): void {
+    this.#readBytes += text.length
+    if (this.#readBytes > PROGRESS_MOST) this.stop(endless())
     const lines = (this.#line + text).split('\n')
     this.#line = lines.pop()?.slice(-256) ?? ''
     for (const line of lines) {
@@ -225,6 +288,7 @@ function numberOf(text: string | undefined): number | null {
 
 /** The end of what was written, whatever was written. */
 class Tail {
+  pushed = 0
   readonly #limit: number
   #kept = Buffer.alloc(0)
 
@@ -233,6 +297,7 @@ class Tail {
   }
 
   push(chunk: Buffer): void {
+    this.pushed += chunk.length
     this.#kept = Buffer.concat([this.#kept, chunk.subarray(-this.#limit)]).subarray(-this.#limit)
   }
 
@@ -257,9 +322,9 @@ function stalled(stallMs: number): MediaFailure {
   return new MediaFailure('stalled', `Processing stood still for ${seconds} s. Try again.`)
 }
 
-function crashed(signalName: string | null, detail: string): MediaFailure {
+function crashed(signalName: string, detail: string): MediaFailure {
   const sentence = 'The media tool crashed on this file. If it happens again, convert the film.'
-  return new MediaFailure('encoder_crashed', sentence, `${signalName ?? 'no code'}: ${detail}`)
+  return new MediaFailure('encoder_crashed', sentence, `${signalName}: ${detail}`)
 }
 
 function diskFull(detail: string): MediaFailure {
@@ -270,4 +335,25 @@ function diskFull(detail: string): MediaFailure {
 function outOfMemory(detail: string): MediaFailure {
   const sentence = 'Processing ran out of memory. Try again when the machine is less busy.'
   return new MediaFailure('out_of_memory', sentence, detail)
+}
+
+function tooManyStreams(detail: string): MediaFailure {
+  const sentence = 'The file has too many streams. Keep those you need, then upload it again.'
+  return new MediaFailure('unsupported_format', sentence, detail)
+}
+
+function outgrown(detail: string): MediaFailure {
+  const sentence =
+    'The converted film grew far beyond what its length allows. Repair the film’s timestamps, or export it again.'
+  return new MediaFailure('verification_failed', sentence, detail)
+}
+
+function damaged(detail: string): MediaFailure {
+  const sentence =
+    'The film is damaged in too many places. Check that it plays, or export it again.'
+  return new MediaFailure('undecodable', sentence, detail)
+}
+
+function endless(): MediaFailure {
+  return new MediaFailure('not_a_video', 'The file describes itself without end.')
 }

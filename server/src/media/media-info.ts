@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { chapter } from './chapters.ts'
 
 const videoStream = z.object({
   /** Index of the chosen stream in the source, as ffmpeg counts. */
@@ -27,6 +28,12 @@ const videoStream = z.object({
   colorSpace: z.string().nullable(),
   isHdr: z.boolean(),
   bitrateBps: z.int().positive().optional(),
+  /** H.264: ten times the level, 40 for 4.0. */
+  level: z.int().optional(),
+  /** Ticks a second of its timestamps; absent where a tick is no whole fraction of a second. */
+  ticksPerSecond: z.int().positive().optional(),
+  /** Of the picture alone, where the file tells. */
+  durationMs: z.int().positive().optional(),
 })
 
 const audioStream = z.object({
@@ -36,6 +43,19 @@ const audioStream = z.object({
   sampleRateHz: z.int().positive(),
   /** ISO 639-2, as the file has it. */
   language: z.string().optional(),
+  /** What the file calls the track. */
+  title: z.string().optional(),
+  profile: z.string().optional(),
+  bitrateBps: z.int().positive().optional(),
+})
+
+/** Text, not pictures of text. */
+const subtitleStream = z.object({
+  streamIndex: z.int().nonnegative(),
+  codec: z.string(),
+  language: z.string().optional(),
+  title: z.string().optional(),
+  isForced: z.boolean(),
 })
 
 /** What a source is. Stored as JSON: new members must be optional. */
@@ -46,9 +66,15 @@ export const mediaInfo = z.object({
   durationMs: z.int().nonnegative(),
   sizeBytes: z.int().nonnegative(),
   video: videoStream,
+  /** The main sound. */
   audio: audioStream.nullable(),
+  /** Sound in other languages, or with comments. */
+  otherAudio: z.array(audioStream).optional(),
+  subtitles: z.array(subtitleStream).optional(),
+  chapters: z.array(chapter).optional(),
 })
 
 export type MediaInfo = z.infer<typeof mediaInfo>
 export type VideoStream = MediaInfo['video']
 export type AudioStream = NonNullable<MediaInfo['audio']>
+export type SubtitleStream = z.infer<typeof subtitleStream>

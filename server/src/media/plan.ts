@@ -1,23 +1,61 @@
-import type { Rung } from './ladder.ts'
-import type { MediaInfo, VideoStream } from './media-info.ts'
+import { colorPlan, type ColorPlan } from './color.ts'
+import { cutsOfCopy, mayCopyAudio, mayCopyVideo, type CopiedStream } from './copy.ts'
+import { encodedRung, shorterSide, type EncodedRung } from './encoding.ts'
+import { ladder, type Rung } from './ladder.ts'
+import type { AudioStream, MediaInfo, SubtitleStream } from './media-info.ts'
+import { divide, type EncodePart } from './parts.ts'
+import { storyboardInterval, tileSize } from './storyboard.ts'
 
-/** How one rung is encoded. Rates bind only where the picture is too rich for its quality. */
-export interface EncodedRung extends Rung {
-  crf: number
-  preset: string
-  x264Params: string
-  maxrateBps: number
-  /** The decoder's buffer: two seconds at the highest rate. */
-  bufsizeBits: number
-  /** libx264's own threads; a small picture gains nothing from many. */
-  threads: number
+/**
+ * Everything about how a source is processed. Plain data: it is stored when it is made, and every
+ * step follows it, on whatever machine.
+ */
+export interface SourcePlan {
+  videoStreamIndex: number
+  /** As declared; 0 where unknown. */
+  durationMs: number
+  deinterlace: boolean
+  color: ColorPlan
+  /** Ticks a second of the encoder's and the files' clock. */
+  timescale: number
+  /** How long a frame lasts, where nothing says. */
+  frameTicks: number
+  /** The rung that is the source's own picture, copied; null when all are encoded. */
+  copied: CopiedRung | null
+  /** What is encoded, the largest first: each is scaled from the one before. */
+  rungs: EncodedRung[]
+  /** Where segments begin, in seconds, where a copied rung says so; null: every four seconds. */
+  cuts: number[] | null
+  /** The main one first. */
+  audio: AudioPlan[]
+  subtitles: SubtitlePlan[]
+  poster: PosterPlan
+  storyboard: StoryboardPlan
+  parts: EncodePart[]
+  /** Nothing beyond is read. */
+  maxSeconds: number
+}
+
+export interface CopiedRung extends Rung {
   file: string
 }
 
 export interface AudioPlan {
   streamIndex: number
+  /** As it is, or encoded: AAC, stereo. */
+  isCopied: boolean
   bitrateBps: number
   sampleRateHz: number
+  language: string | null
+  title: string | null
+  file: string
+}
+
+export interface SubtitlePlan {
+  streamIndex: number
+  language: string | null
+  title: string | null
+  isForced: boolean
   file: string
 }
 
@@ -33,33 +71,22 @@ export interface PosterPlan {
   filePattern: string
 }
 
-/** What has to be done to a picture's colours to be BT.709, 8 bit, limited range. */
-export type ColorPlan =
-  | { kind: 'sdr'; fromFullRange: boolean; fromBt601: boolean }
-  | { kind: 'wide_gamut' | 'hdr'; transfer: string; fromFullRange: boolean } // from BT.2020
-
-export interface EncodePlan {
-  videoStreamIndex: number
-  deinterlace: boolean
-  color: ColorPlan
-  /** Ticks a second of the encoder's and the file's clock. */
-  timescale: number
-  /** How long a frame lasts, where nothing says. */
-  frameTicks: number
-  /** The largest first: each is scaled from the one before. */
-  rungs: EncodedRung[]
-  audio: AudioPlan | null
-  poster: PosterPlan
-  decoderThreads: number
-  /** Nothing beyond is read. */
-  maxSeconds: number
+export interface StoryboardPlan {
+  width: number
+  height: number
+  everySeconds: number
+  file: string
 }
 
-export interface Machine {
-  /** Cores to be used. */
-  threads: number
+export interface PlanOptions {
+  /** Shorter sides of the ladder. */
+  rungs?: readonly number[]
   /** ffmpeg has zscale and tonemap. */
   canToneMap: boolean
+  /** Films below are encoded in one run. */
+  chunkMinDurationMs: number
+  /** Set where copying is out of question, or was tried and is. */
+  mayCopy: boolean
 }
 
 const AUDIO_BITRATE_BPS = 128_000
@@ -68,100 +95,87 @@ const POSTER_CANDIDATES = 12
 const POSTER_SHORTER_SIDE = 720
 const MAX_SECONDS = 12 * 3600
 
-/** Decides everything about an encode; `rungs` come from the ladder, in any order, at least one. */
-export function plan(info: MediaInfo, rungs: Rung[], machine: Machine): EncodePlan {
-  const descending = [...rungs].sort((a, b) => shorterSide(b) - shorterSide(a))
+/** The rung that may turn out to be the source's own picture; whether it does is known once it is copied. */
+export function copyCandidate(info: MediaInfo, options: PlanOptions): CopiedRung | null {
+  if (!options.mayCopy) return null
+  const own = ladder(info, options.rungs).find(
+    ({ width, height }) => width === info.video.displayWidth && height === info.video.displayHeight,
+  )
+  if (own === undefined || !mayCopyVideo(info, own)) return null
+  return { ...own, file: `${own.name}.video.mp4` }
+}
+
+/** `copied` is what became of the candidate; null if there was none. */
+export function planSource(
+  info: MediaInfo,
+  options: PlanOptions,
+  copied: CopiedStream | null = null,
+): SourcePlan {
+  const descending = ladder(info, options.rungs).toSorted((a, b) => shorterSide(b) - shorterSide(a))
+  const candidate = copied === null ? null : copyCandidate(info, options)
+  const cuts = copied === null || candidate === null ? null : cutsOfCopy(copied, candidate)
+  const own = cuts === null ? null : candidate
+  const rungs = descending
+    .filter(({ name }) => name !== own?.name)
+    .map((rung) => encodedRung(rung, own === null ? undefined : copied?.averageBps))
+  const audio = audioPlans(info)
   return {
     videoStreamIndex: info.video.streamIndex,
+    durationMs: info.durationMs,
     deinterlace: info.video.isInterlaced,
-    color: colorPlan(info.video, machine.canToneMap),
+    color: colorPlan(info.video, options.canToneMap),
     timescale: timescale(info.video.frameRate),
     frameTicks: frameTicks(info.video.frameRate),
-    rungs: descending.map((rung) => encodedRung(rung, machine.threads)),
-    audio:
-      info.audio === null
-        ? null
-        : {
-            streamIndex: info.audio.streamIndex,
-            bitrateBps: AUDIO_BITRATE_BPS,
-            sampleRateHz: AUDIO_RATE_HZ,
-            file: 'audio.mp4',
-          },
-    poster: posterPlan(info, descending),
-    decoderThreads: machine.threads,
+    copied: own,
+    rungs,
+    cuts,
+    audio,
+    subtitles: (info.subtitles ?? []).map(subtitlePlan),
+    poster: posterPlan(info),
+    storyboard: storyboardPlan(info),
+    parts: divide({
+      rungs,
+      // Sound goes with the copy, where there is one.
+      hasAudio: own === null && audio.length > 0,
+      durationMs: info.video.durationMs ?? info.durationMs,
+      isSeekable: isSeekable(info),
+      cuts,
+      chunkMinDurationMs: options.chunkMinDurationMs,
+    }),
     maxSeconds: MAX_SECONDS,
   }
 }
 
-function shorterSide({ width, height }: { width: number; height: number }): number {
-  return Math.min(width, height)
+/** Files whose index tells where each picture is, with timestamps in whole parts of a second. */
+function isSeekable({ container, video }: MediaInfo): boolean {
+  return /^(mov|matroska)/.test(container) && video.ticksPerSecond !== undefined
 }
 
-/** Measured points, by the shorter side: docs/media.md, "Encoding settings". */
-const QUALITY = [
-  { side: 120, crf: 24, maxrateBps: 300_000 },
-  { side: 360, crf: 26, maxrateBps: 1_200_000 },
-  { side: 480, crf: 26, maxrateBps: 1_800_000 },
-  { side: 720, crf: 28.8, maxrateBps: 3_500_000 },
-  { side: 1080, crf: 28.9, maxrateBps: 6_500_000 },
-] as const
+export function audioPlans(info: MediaInfo): AudioPlan[] {
+  const streams = [info.audio, ...(info.otherAudio ?? [])].filter((stream) => stream !== null)
+  return streams.map((stream, index) => audioPlan(info, stream, index))
+}
 
-/**
- * Small pictures cost little and gain most from effort. `aq-mode=2` gives more quality at the same
- * bytes and time; in large pictures `subme=1` saves a third of the time, and a longer look ahead
- * more than makes up for it.
- */
-const EFFORT = [
-  { upTo: 440, preset: 'medium', x264Params: 'aq-mode=2' },
-  { upTo: Infinity, preset: 'veryfast', x264Params: 'aq-mode=2:subme=1:rc-lookahead=20' },
-] as const
-
-function encodedRung(rung: Rung, threads: number): EncodedRung {
-  const side = shorterSide(rung)
-  const { preset, x264Params } = EFFORT.find(({ upTo }) => side <= upTo) ?? EFFORT[1]
-  const { crf, maxrateBps } = qualityAt(side)
+function audioPlan(info: MediaInfo, stream: AudioStream, index: number): AudioPlan {
   return {
-    ...rung,
-    crf,
-    preset,
-    x264Params,
-    maxrateBps,
-    bufsizeBits: 2 * maxrateBps,
-    threads: Math.max(1, Math.min(threads, Math.ceil(side / 90))),
-    file: `${rung.name}.video.mp4`,
+    streamIndex: stream.streamIndex,
+    isCopied: mayCopyAudio(info, stream),
+    bitrateBps: AUDIO_BITRATE_BPS,
+    sampleRateHz: AUDIO_RATE_HZ,
+    language: stream.language ?? null,
+    title: stream.title ?? null,
+    file: `audio-${index}.mp4`,
   }
 }
 
-/**
- * Between the measured points in a straight line: a source's own size may be just above a rung,
- * and a step there could make the larger rung the smaller file.
- */
-function qualityAt(side: number): { crf: number; maxrateBps: number } {
-  const [smallest] = QUALITY
-  const above = QUALITY.findIndex((point) => point.side >= side)
-  const upper = QUALITY[above] ?? QUALITY[4]
-  const lower = QUALITY[above - 1] ?? (above === 0 ? smallest : upper)
-  const share = upper.side === lower.side ? 0 : (side - lower.side) / (upper.side - lower.side)
-  const between = (from: number, to: number): number => from + share * (to - from)
+function subtitlePlan(stream: SubtitleStream, index: number): SubtitlePlan {
   return {
-    crf: Math.round(10 * between(lower.crf, upper.crf)) / 10,
-    maxrateBps: Math.round(between(lower.maxrateBps, upper.maxrateBps) / 1000) * 1000,
+    streamIndex: stream.streamIndex,
+    language: stream.language ?? null,
+    title: stream.title ?? null,
+    isForced: stream.isForced,
+    file: `subtitles-${index}.vtt`,
   }
-}
-
-function colorPlan(video: VideoStream, canToneMap: boolean): ColorPlan {
-  const fromFullRange = video.isFullRange
-  if (canToneMap && (video.isHdr || video.colorSpace === 'bt2020nc')) {
-    const transfer = video.colorTransfer ?? 'bt709'
-    return { kind: video.isHdr ? 'hdr' : 'wide_gamut', transfer, fromFullRange }
-  }
-  return { kind: 'sdr', fromFullRange, fromBt601: isBt601(video) }
-}
-
-/** Untagged pictures are taken for what browsers take them: by their size. */
-function isBt601(video: VideoStream): boolean {
-  if (video.colorSpace !== null) return /^(smpte170m|bt470bg|bt470m|fcc)$/.test(video.colorSpace)
-  return shorterSide({ width: video.codedWidth, height: video.codedHeight }) < 720
 }
 
 /**
@@ -180,18 +194,28 @@ function frameTicks(frameRate: number): number {
   return Math.round(timescale(frameRate) / told)
 }
 
-function posterPlan(info: MediaInfo, descending: Rung[]): PosterPlan {
-  const fits = descending.find((rung) => shorterSide(rung) <= POSTER_SHORTER_SIDE)
-  const { width, height } = fits ?? descending.at(-1) ?? { width: 2, height: 2 }
+function posterPlan(info: MediaInfo): PosterPlan {
+  const { displayWidth: width, displayHeight: height } = info.video
+  const ratio = Math.min(1, POSTER_SHORTER_SIDE / shorterSide({ width, height }))
   const seconds = info.durationMs > 0 ? info.durationMs / 1000 : 60
   return {
-    width,
-    height,
+    width: even(width * ratio),
+    height: even(height * ratio),
     fromSeconds: rounded(seconds * 0.1),
     everySeconds: rounded((seconds * 0.8) / POSTER_CANDIDATES),
     candidates: POSTER_CANDIDATES,
     filePattern: 'poster-%02d.jpg',
   }
+}
+
+function storyboardPlan({ durationMs, video }: MediaInfo): StoryboardPlan {
+  const everySeconds = storyboardInterval(durationMs) / 1000
+  const size = tileSize(video.displayWidth, video.displayHeight)
+  return { ...size, everySeconds, file: 'storyboard.mjpeg' }
+}
+
+function even(pixels: number): number {
+  return Math.max(2, 2 * Math.round(pixels / 2))
 }
 
 function rounded(seconds: number): number {

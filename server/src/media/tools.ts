@@ -1,4 +1,5 @@
 import { run } from './ffmpeg.ts'
+import { findSandbox, type Sandbox } from './sandbox.ts'
 
 /** Where the two programs are: a name to be found on PATH, or an absolute path. */
 export interface MediaTools {
@@ -20,6 +21,8 @@ export interface ToolReport {
   warnings: ToolProblem[]
   /** Whether HDR can be tone-mapped: filters `zscale` and `tonemap` are there. */
   canToneMap: boolean
+  /** What the tools are confined by. */
+  sandbox: Sandbox
 }
 
 const INSTALL = 'Install ffmpeg 5.1 or newer (Debian, Ubuntu: apt install ffmpeg).'
@@ -28,6 +31,7 @@ const OLDEST = [5, 1] as const
 
 /** Looks at the tools without opening a file; five short processes side by side, about 0.1 s. */
 export async function inspectTools(tools: MediaTools): Promise<ToolReport> {
+  const sandbox = await findSandbox()
   const [version, probeVersion, encoders, filters, muxers] = await Promise.all([
     listing(tools.ffmpegBin, '-version'),
     listing(tools.ffprobeBin, '-version'),
@@ -36,13 +40,13 @@ export async function inspectTools(tools: MediaTools): Promise<ToolReport> {
     listing(tools.ffmpegBin, '-muxers'),
   ])
   const problems: ToolProblem[] = []
-  const warnings: ToolProblem[] = []
+  const warnings = gaps(sandbox)
   if (probeVersion === null) {
     problems.push({ what: `ffprobe cannot be started (${tools.ffprobeBin}).`, remedy: INSTALL })
   }
   if (version === null) {
     problems.push({ what: `ffmpeg cannot be started (${tools.ffmpegBin}).`, remedy: INSTALL })
-    return { version: null, problems, warnings, canToneMap: false }
+    return { version: null, problems, warnings, canToneMap: false, sandbox }
   }
   const told = /version (\S+)/.exec(version)?.[1] ?? 'unknown'
   if (isTooOld(told)) problems.push({ what: `ffmpeg is version ${told}.`, remedy: INSTALL })
@@ -53,7 +57,32 @@ export async function inspectTools(tools: MediaTools): Promise<ToolReport> {
   )
   const toneMapping = missing('filter', filters, ['zscale', 'tonemap'])
   warnings.push(...toneMapping)
-  return { version: told, problems, warnings, canToneMap: toneMapping.length === 0 }
+  return { version: told, problems, warnings, canToneMap: toneMapping.length === 0, sandbox }
+}
+
+/** Where a hostile file that finds a flaw in a decoder would have less in its way. */
+export function gaps({ bubblewrap, setpriv, complaint }: Sandbox): ToolProblem[] {
+  const isMissing = complaint === 'it is not installed'
+  return [
+    ...(bubblewrap !== null
+      ? []
+      : [
+          {
+            what: `ffmpeg runs without bubblewrap (${complaint}): it could see our files and the network.`,
+            remedy: isMissing
+              ? 'Install bubblewrap (Debian, Ubuntu: apt install bubblewrap).'
+              : 'Allow user namespaces: docs/media.md, “Hostile files”.',
+          },
+        ]),
+    ...(setpriv !== null
+      ? []
+      : [
+          {
+            what: 'ffmpeg may outlive a killed worker: there is no setpriv with --pdeathsig.',
+            remedy: 'Install util-linux.',
+          },
+        ]),
+  ]
 }
 
 /** Builds from git (`N-12345-g…`) tell no version; they are taken to be new. */

@@ -24,6 +24,11 @@ export const AUDIO_CODECS: ReadonlySet<string> = new Set([
   ...['pcm_dvd', 'pcm_bluray'],
 ])
 
+/** Text that can become WebVTT. */
+export const SUBTITLE_CODECS: ReadonlySet<string> = new Set([
+  ...['subrip', 'ass', 'ssa', 'mov_text', 'webvtt', 'text'],
+])
+
 /** Where a decoder is not called as its codec is. AV1: ffmpeg takes the first of these it has. */
 const DECODERS = [
   ...['libdav1d', 'libaom-av1', 'msmpeg4', 'flv', 'mpegvideo', 'libvpx', 'libvpx-vp9'],
@@ -37,7 +42,7 @@ const DECODERS = [
  */
 const BYSTANDERS = [
   ...['mov_text', 'subrip', 'srt', 'ass', 'ssa', 'webvtt', 'text', 'dvdsub', 'pgssub', 'dvbsub'],
-  ...['cc_dec', 'png', 'bmp', 'gif'],
+  ...['cc_dec', 'xsub', 'libzvbi_teletextdec', 'libaribb24', 'libaribcaption', 'png', 'bmp', 'gif'],
 ]
 
 /** What a decoder refuses to allocate: 8K DCI passes, 144 megapixels do not. */
@@ -59,9 +64,43 @@ export const HARDENED_PROBE = hardened([
   ...BYSTANDERS,
 ])
 
+/** Input options for the extraction of text subtitles. */
+export const HARDENED_SUBTITLES = HARDENED_PROBE
+
 function hardened(decoders: string[]): string[] {
   return [
     ...['-protocol_whitelist', 'file', '-format_whitelist', FORMATS.join(',')],
     ...['-codec_whitelist', decoders.join(','), '-max_pixels', String(MAX_PIXELS)],
   ]
+}
+
+/** Formats that may be forced in place of the list: pictures that we have written ourselves. */
+const OUR_OWN = new Set(['mjpeg'])
+
+/**
+ * Throws where an input lacks any of that: a mistake of ours, and found by the first test that
+ * starts ffmpeg so. Only files are opened, and none by its bare name, which might be a URL.
+ */
+export function refuseUnhardened(args: readonly string[]): void {
+  let options: string[] = []
+  let previous = ''
+  for (const arg of args) {
+    if (previous === '-i') {
+      const isListed = ['-format_whitelist', '-max_pixels'].every((one) => options.includes(one))
+      const isNarrow = isListed || OUR_OWN.has(valueOf(options, '-f'))
+      const isWhole = ['-protocol_whitelist', '-codec_whitelist'].every((one) =>
+        options.includes(one),
+      )
+      if (!isNarrow || !isWhole || !arg.startsWith('file:')) {
+        throw new Error(`an input without its whitelists: ${arg}`)
+      }
+      options = []
+    } else options.push(arg)
+    previous = arg
+  }
+}
+
+function valueOf(options: string[], name: string): string {
+  const at = options.indexOf(name)
+  return at < 0 ? '' : (options[at + 1] ?? '')
 }

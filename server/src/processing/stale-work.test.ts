@@ -7,7 +7,7 @@ import { temporaryFolder, type TemporaryFolder } from '../../../test/harness/tem
 import { aMediaTask } from '../../../test/harness/workshop.ts'
 import { transact, type Database } from '../db/database.ts'
 import { claim, finish, release } from '../tasks/queue.ts'
-import { workFolder } from './process-source.ts'
+import { workFolder } from './run-step.ts'
 import { removeStaleWork } from './stale-work.ts'
 
 describe.each(BACKENDS)('on %s', (backend) => {

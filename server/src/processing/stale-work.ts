@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../db/database.ts'
 import { listHeld } from '../tasks/queue.ts'
-import { workFolder } from './process-source.ts'
+import { workFolder } from './run-step.ts'
 
 /**
  * Removes the work folders of attempts that have ended without doing so: their process was killed, or lost its lease.

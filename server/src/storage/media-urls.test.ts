@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { deriveKeys } from '../config/keys.ts'
 import { createMediaUrls, type MediaUrls } from './media-urls.ts'
+import { createSignedUrls } from './signed-urls.ts'
 
 const NOW = new Date('2026-06-19T12:00:00Z')
 const KEY = 'videos/7/9-1-1/720p.mp4'
@@ -9,13 +10,13 @@ const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 
 function urlsSignedWith(secret: string, fallbacks: string[] = []): MediaUrls {
-  const keys = deriveKeys(secret, fallbacks)
-  return createMediaUrls({
-    keys,
+  const signed = createSignedUrls({
+    keys: deriveKeys(secret, fallbacks),
+    purpose: 'media-url',
     backendOrigin: 'https://films.example.com',
     urlPath: '/media/',
-    ttlMs: HOUR,
   })
+  return createMediaUrls({ signed, ttlMs: HOUR })
 }
 
 const urls = urlsSignedWith('one secret')
@@ -84,4 +85,17 @@ test('what is no key gets no URL', () => {
   for (const key of ['../x', '/x', 'a//b', 'a b', 'ä', '', 'a/.hidden']) {
     expect(() => urls.urlOf(key, 0, NOW)).toThrow('not an object key')
   }
+})
+
+test('a signature of one purpose is nothing to another', () => {
+  const keys = deriveKeys('one secret', [])
+  const of = { keys, backendOrigin: 'https://films.example.com', urlPath: '/media/' }
+  const media = createSignedUrls({ ...of, purpose: 'media-url' })
+  const playlists = createSignedUrls({ ...of, purpose: 'playlist-url' })
+  const target = targetOf(playlists.urlUntil(KEY, NOW.getTime() / 1000 + 60))
+  expect(playlists.grantedBy(target, NOW)).toEqual({
+    path: KEY,
+    expires: NOW.getTime() / 1000 + 60,
+  })
+  expect(media.grantedBy(target, NOW)).toBeNull()
 })

@@ -6,6 +6,7 @@ import type { Server } from '../http/server.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ObjectInfo, ObjectStore } from '../ports/object-store/object-store.ts'
 import { selectRange } from './byte-range.ts'
+import { findContentType } from './content-type.ts'
 import { namesTag } from './entity-tag.ts'
 import type { MediaUrls } from './media-urls.ts'
 
@@ -40,22 +41,6 @@ export function mediaRoutes(
       return await sendObject(request, reply, media, object)
     },
   })
-}
-
-/** The type of what is published under a key; the database says, not the name or the bytes. */
-async function findContentType(db: Database, key: string): Promise<string | null> {
-  const rendition = await db
-    .selectFrom('renditions')
-    .select('id')
-    .where('object_key', '=', key)
-    .executeTakeFirst()
-  if (rendition) return 'video/mp4'
-  const poster = await db
-    .selectFrom('sources')
-    .select('id')
-    .where('poster_key', '=', key)
-    .executeTakeFirst()
-  return poster ? 'image/jpeg' : null
 }
 
 function describe(reply: FastifyReply, object: ObjectInfo, contentType: string): void {

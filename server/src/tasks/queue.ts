@@ -6,20 +6,21 @@ import { LANES, type Lane, type Lease, type Payload, type TaskKind } from './tas
  * The statements on the table `tasks`. A row is the task; a lease on it is a loan: owner, fencing token and end.
  */
 
-/** Writes a task in the transaction of the fact that requires it. Ring the doorbell after the commit. */
+/** Writes a task in the transaction of the fact that requires it. Ring the doorbell after the commit. Returns its id. */
 export async function enqueue<K extends TaskKind>(
   trx: Transacting,
   kind: K,
   payload: Payload<K>,
-  options: { subject: string; now: Date; dueAt?: Date },
-): Promise<void> {
-  await trx
+  options: { subject: string; now: Date; dueAt?: Date; priority?: number },
+): Promise<number> {
+  const { id } = await trx
     .insertInto('tasks')
     .values({
       kind,
       payload: asJson(payload),
       subject: options.subject,
       due_at: options.dueAt ?? options.now,
+      priority: options.priority ?? 0,
       created_at: options.now,
       lease_owner: null,
       lease_until: null,
@@ -27,10 +28,12 @@ export async function enqueue<K extends TaskKind>(
       finished_at: null,
       outcome: null,
     })
-    .execute()
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return id
 }
 
-/** Takes the task of the lane that is due the longest, or null. Never waits for another claimer. */
+/** Takes the task of the lane that is due the longest, the most urgent first, or null. Never waits for another claimer. */
 export async function claim(
   db: Database,
   lane: Lane,
@@ -52,6 +55,7 @@ export async function claim(
         .where('due.kind', 'in', LANES[lane])
         .where('due.due_at', '<=', lease.now)
         .where((or) => or('due.lease_until', 'is', null).or('due.lease_until', '<', lease.now))
+        .orderBy('due.priority')
         .orderBy('due.due_at')
         .orderBy('due.id')
         .limit(1)
@@ -145,11 +149,12 @@ export async function postpone(
     .execute()
 }
 
-/** Gives a task back as if it had not been claimed: nobody is to blame. */
-export async function release(db: Database, task: Lease): Promise<void> {
+/** Gives a task back as if it had not been claimed: nobody is to blame. It stays due, or is so at `dueAt`. */
+export async function release(db: Database, task: Lease, dueAt?: Date): Promise<void> {
   await db
     .updateTable('tasks')
     .set((eb) => ({
+      ...(dueAt && { due_at: dueAt }),
       attempts: eb('attempts', '-', 1),
       lease_owner: null,
       lease_until: null,

@@ -9,6 +9,7 @@ import { keepProgress } from './progress.ts'
 import * as queue from './queue.ts'
 import {
   LeaseLost,
+  NotYet,
   PAYLOADS,
   TaskFailure,
   type Effect,
@@ -48,6 +49,9 @@ export function taskRunner(needs: Needs): RunTask {
 
   const handlerOf = (row: TaskRow): TaskHandler<TaskKind> => handlers[row.kind as TaskKind]
   const attemptsOf = (row: TaskRow): number => handlerOf(row).attempts ?? settings.attempts
+  const waitMs = (row: TaskRow): number =>
+    handlerOf(row).retryAfterMs?.(row.failures + 1) ?? backOffMs(row.failures)
+  const inMs = (ms: number): Date => new Date(clock.now().getTime() + ms)
 
   async function runTask(row: TaskRow, draining: AbortSignal): Promise<Date | null> {
     const lease: Lease = { id: row.id, leaseToken: row.lease_token }
@@ -122,13 +126,18 @@ export function taskRunner(needs: Needs): RunTask {
       log.info({ task: row.id, kind: row.kind }, 'lease lost: another run has the task')
       return null
     }
+    if (error instanceof NotYet) {
+      const dueAt = inMs(error.waitMs)
+      await queue.release(db, lease, dueAt)
+      return dueAt
+    }
     const failure = asFailure(error)
     log.warn({ err: error, task: row.id, kind: row.kind, code: failure.code }, 'task failed')
     if (failure.permanent || row.failures + 1 >= attemptsOf(row)) {
       await giveUp(row, lease, failure)
       return null
     }
-    const dueAt = new Date(clock.now().getTime() + backOffMs(row.failures))
+    const dueAt = inMs(Math.max(waitMs(row), failure.leastWaitMs))
     await queue.postpone(db, lease, { dueAt, lastError: failure.message })
     return dueAt
   }

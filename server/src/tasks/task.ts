@@ -1,9 +1,15 @@
 import { z } from 'zod'
 import type { Transacting } from '../db/database.ts'
 
+const step = z.object({ sourceId: z.int(), stepId: z.int() })
+
 /** Everything that may have to happen later, and what it needs to know. Payloads hold ids, never secrets. */
 export const PAYLOADS = {
   process_source: z.object({ sourceId: z.int() }),
+  copy_streams: step,
+  extract_subtitles: step,
+  encode_part: step,
+  package_rungs: step,
   tidy_video: z.object({ videoId: z.int(), originalKeys: z.array(z.string()) }),
   send_mail: z.object({
     template: z.enum(['confirm', 'reset', 'password_changed', 'change_email', 'email_changed']),
@@ -11,15 +17,21 @@ export const PAYLOADS = {
     /** Where to, if not to the user's address of then. */
     email: z.string().optional(),
   }),
+  send_webhook: z.object({ deliveryId: z.string() }),
 }
 
 export type TaskKind = keyof typeof PAYLOADS
 export type Payload<K extends TaskKind> = z.infer<(typeof PAYLOADS)[K]>
 
-/** Kinds that wait for each other: a film must not hold up a mail. */
+/**
+ * Kinds that wait for each other: a film that is encoded for hours must hold up neither the look at the next one nor a
+ * mail, nor must a dead receiver of webhooks.
+ */
 export const LANES = {
-  media: ['process_source'],
+  media: ['encode_part'],
+  files: ['process_source', 'copy_streams', 'extract_subtitles', 'package_rungs'],
   quick: ['tidy_video', 'send_mail'],
+  webhooks: ['send_webhook'],
 } as const satisfies Record<string, TaskKind[]>
 export type Lane = keyof typeof LANES
 
@@ -64,7 +76,9 @@ export interface RunningTask<K extends TaskKind> extends Lease {
 export interface TaskHandler<K extends TaskKind> {
   /** How often to try, where JOB_ATTEMPTS is not the right answer. */
   attempts?: number
-  /** Must end by `task.commit`, or throw. `TaskFailure` says how it failed; any other error is tried again. */
+  /** How long to wait after so many failures (1 after the first), where the usual seconds and minutes are not right. */
+  retryAfterMs?(failures: number): number
+  /** Must end by `task.commit`, or throw. `TaskFailure` says how it failed, `NotYet` that it did not; any other error is tried again. */
   run(task: RunningTask<K>): Promise<void>
   /** The effect of failing for good, in the transaction that gives the task up. */
   giveUp(trx: Transacting, payload: Payload<K>, failure: TaskFailure, now: Date): Promise<void>
@@ -77,12 +91,30 @@ export class TaskFailure extends Error {
   readonly code: string
   /** Trying again cannot help. */
   readonly permanent: boolean
+  /** Trying again sooner cannot help. */
+  readonly leastWaitMs: number
 
-  constructor(code: string, message: string, options: { permanent: boolean; cause?: unknown }) {
+  constructor(
+    code: string,
+    message: string,
+    options: { permanent: boolean; leastWaitMs?: number; cause?: unknown },
+  ) {
     super(message, { cause: options.cause })
     this.name = 'TaskFailure'
     this.code = code
     this.permanent = options.permanent
+    this.leastWaitMs = options.leastWaitMs ?? 0
+  }
+}
+
+/** Nothing was done, and nothing failed: the task is given back as if it had not been claimed, to be due later. */
+export class NotYet extends Error {
+  readonly waitMs: number
+
+  constructor(waitMs: number) {
+    super('this task has to wait')
+    this.name = 'NotYet'
+    this.waitMs = waitMs
   }
 }
 

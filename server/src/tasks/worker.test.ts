@@ -16,7 +16,7 @@ import { transact, type Database } from '../db/database.ts'
 import { inProcessDoorbell } from '../ports/doorbell/in-process.ts'
 import { newOwner } from './owner.ts'
 import * as queue from './queue.ts'
-import { LeaseLost, TaskFailure } from './task.ts'
+import { LeaseLost, NotYet, TaskFailure } from './task.ts'
 
 const SOON = { timeout: 10_000, interval: 10 }
 const SECOND = 1000
@@ -311,6 +311,54 @@ describe.each(BACKENDS)('on %s', (backend) => {
       clock.advance(3600 * SECOND)
       await shop.work()
       expect(shop.runs).toHaveLength(3)
+    })
+
+    test('is tried again when its handler says so, and not before the failure says so', async () => {
+      const clock = new TestClock()
+      const asked: number[] = []
+      const leastWaits = [0, 90 * SECOND, 30 * SECOND]
+      await using shop = aWorkshop({
+        db,
+        clock,
+        settings: { attempts: 4 },
+        retryAfterMs: (failures) => (asked.push(failures), 60 * SECOND),
+        media: () => {
+          const leastWaitMs = leastWaits[shop.runs.length - 1] ?? 0
+          throw new TaskFailure('busy', 'It is busy.', { permanent: false, leastWaitMs })
+        },
+      })
+      const id = await aMediaTask(db)
+      const waits: number[] = []
+      for (let run = 1; run <= 3; run += 1) {
+        await shop.work()
+        const wait = (await taskOf(db, id)).due_at.getTime() - clock.now().getTime()
+        waits.push(Math.round(wait / SECOND))
+        clock.advance(wait)
+      }
+      expect(asked).toEqual([1, 2, 3])
+      expect(waits).toEqual([60, 90, 60])
+    })
+
+    test('a run that says “not yet” is no attempt, and comes back when it said', async () => {
+      const clock = new TestClock()
+      await using shop = aWorkshop({
+        db,
+        clock,
+        media: (task) =>
+          shop.runs.length <= 5 ? Promise.reject(new NotYet(40 * SECOND)) : done(task),
+      })
+      const id = await aMediaTask(db)
+      for (let run = 1; run <= 5; run += 1) {
+        await shop.work()
+        await shop.work()
+        expect(shop.runs).toHaveLength(run)
+        const row = await taskOf(db, id)
+        expect(row).toMatchObject({ attempts: 0, failures: 0, lease_owner: null, outcome: null })
+        clock.advance(row.due_at.getTime() - clock.now().getTime())
+      }
+      await shop.work()
+      expect(shop.runs.at(-1)).toMatchObject({ attempt: 1 })
+      expect(await taskOf(db, id)).toMatchObject({ outcome: 'done', attempts: 1, failures: 0 })
     })
 
     test('is tried again by itself when its time has come', async () => {

@@ -32,14 +32,28 @@ export interface Worker {
 }
 
 const QUICK_CONCURRENCY = 4
+/** They read and write more than they calculate. */
+const FILES_CONCURRENCY = 2
+/** Most of them wait for a receiver; `webhooks/send-webhook.ts` says how many for the same one. */
+const WEBHOOK_CONCURRENCY = 32
 const FINISHED_KEPT_MS = 7 * 86_400_000
 
 /** Claims due tasks and runs their handlers, several at a time in each lane. */
 export function createWorker(needs: Needs): Worker {
   const { db, clock, doorbell, log, settings, owner } = needs
   const runTask = taskRunner(needs)
-  const limits: Record<Lane, number> = { media: settings.concurrency, quick: QUICK_CONCURRENCY }
-  const running: Record<Lane, Set<Promise<void>>> = { media: new Set(), quick: new Set() }
+  const limits: Record<Lane, number> = {
+    media: settings.concurrency,
+    files: FILES_CONCURRENCY,
+    quick: QUICK_CONCURRENCY,
+    webhooks: WEBHOOK_CONCURRENCY,
+  }
+  const running: Record<Lane, Set<Promise<void>>> = {
+    media: new Set(),
+    files: new Set(),
+    quick: new Set(),
+    webhooks: new Set(),
+  }
   const claiming = new Map<Lane, Promise<void>>()
   const rungAgain = new Set<Lane>()
   const draining = new AbortController()
@@ -107,7 +121,7 @@ export function createWorker(needs: Needs): Worker {
       .finally(() => (sweeping = undefined))
   }
 
-  const allRuns = (): Promise<void>[] => [...running.media, ...running.quick]
+  const allRuns = (): Promise<void>[] => Object.values(running).flatMap((runs) => [...runs])
   const isBusy = (): boolean => claiming.size > 0 || allRuns().length > 0
 
   return {

@@ -2,19 +2,14 @@ import type { AdminVideo } from '@videoflix/contract'
 import type { Database } from '../db/database.ts'
 import { AppError } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
+import { listStepViews } from '../processing/step-views.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
 import { toAdminVideo } from './video-object.ts'
-import {
-  findProcessingTasks,
-  findVideoRecords,
-  listVideoIds,
-  type VideoFilter,
-  type VideoPage,
-} from './video-rows.ts'
+import { findVideoRecords, listVideoIds, type VideoFilter, type VideoPage } from './video-rows.ts'
 
 /** The catalogue as superusers see it: with sources, progress and reasons. */
 export interface AdminVideos {
-  /** Throws `not_found`. */
+  /** With the commands of all steps. Throws `not_found`. */
   get(id: number): Promise<AdminVideo>
   /** Those that exist, in the order of the ids. */
   find(ids: number[]): Promise<AdminVideo[]>
@@ -28,18 +23,21 @@ export function createAdminVideos(needs: {
 }): AdminVideos {
   const { db, clock, urls } = needs
 
-  async function find(ids: number[]): Promise<AdminVideo[]> {
+  async function find(ids: number[], { isFull } = { isFull: false }): Promise<AdminVideo[]> {
     const records = await findVideoRecords(db, ids)
-    const tasks = await findProcessingTasks(db, ids)
+    const sourceIds = records.flatMap(({ newest }) => newest?.id ?? [])
+    const steps = await listStepViews(db, sourceIds, { isFull })
     const now = clock.now()
-    return records.map((record) => toAdminVideo(record, tasks.get(record.video.id), urls, now))
+    return records.map((record) =>
+      toAdminVideo(record, steps.get(record.newest?.id ?? -1) ?? [], urls, now),
+    )
   }
 
   return {
-    find,
+    find: (ids) => find(ids),
 
     async get(id) {
-      const [video] = await find([id])
+      const [video] = await find([id], { isFull: true })
       if (!video) throw new AppError('not_found', 'Not found.')
       return video
     },

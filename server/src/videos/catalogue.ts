@@ -24,7 +24,7 @@ export interface Catalogue {
   page(): Promise<CataloguePage>
   /** Throws `not_found`. */
   video(id: number): Promise<Video>
-  /** A signed URL. Throws `not_found` with the sentence of the contract. */
+  /** A signed URL: of a rendition, or for `auto` of the master playlist. Throws `not_found` with the sentence of the contract. */
   playbackUrl(id: number, quality: string | undefined): Promise<string>
   close(): void
 }
@@ -45,6 +45,8 @@ export function createCatalogue(needs: {
   clock: Clock
   doorbell: Doorbell
   urls: MediaUrls
+  /** Of the master playlist; null if there is none. */
+  masterUrl(videoId: number): Promise<string | null>
   mediaUrlTtlMs: number
 }): Catalogue {
   const { db, clock, doorbell, urls } = needs
@@ -107,16 +109,25 @@ export function createCatalogue(needs: {
     async playbackUrl(id, asked) {
       const record = await findVideoRecord(db, id)
       if (!record) throw new AppError('not_found', 'Video not found')
+      if (asked === 'auto') {
+        const url = await needs.masterUrl(id)
+        if (url === null) throw notAvailable()
+        return url
+      }
       const quality = chooseQuality(
         record.renditions.map((rendition) => rendition.quality),
         asked,
       )
       const rendition = record.renditions.find((each) => each.quality === quality)
-      if (!rendition) throw new AppError('not_found', 'Requested quality not available')
+      if (!rendition) throw notAvailable()
       const durationMs = record.published?.media_info?.durationMs ?? 0
       return urls.urlOf(rendition.object_key, durationMs, clock.now())
     },
 
     close: stopListening,
   }
+}
+
+function notAvailable(): AppError {
+  return new AppError('not_found', 'Requested quality not available')
 }

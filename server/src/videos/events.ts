@@ -1,6 +1,7 @@
 import type { AdminVideo } from '@videoflix/contract'
 import type { Logger } from 'pino'
 import type { Database } from '../db/database.ts'
+import { STEP_TASKS } from '../processing/step.ts'
 import type { AdminVideos } from './admin-videos.ts'
 import { listChangeTimes } from './video-rows.ts'
 
@@ -91,7 +92,8 @@ async function runningVideos(db: Database): Promise<number[]> {
   const rows = await db
     .selectFrom('tasks')
     .select('subject')
-    .where('kind', '=', 'process_source')
+    .distinct()
+    .where('kind', 'in', STEP_TASKS)
     .where('finished_at', 'is', null)
     .where('lease_until', 'is not', null)
     .execute()

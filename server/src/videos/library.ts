@@ -4,7 +4,10 @@ import { isUniqueViolation, transact, type Database, type Transacting } from '..
 import { AppError, invalid } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
+import { forgetSteps } from '../processing/step-rows.ts'
+import { STEP_TASKS } from '../processing/step.ts'
 import { cancel, enqueue } from '../tasks/queue.ts'
+import type { RecordEvent } from '../webhooks/outbox.ts'
 import { subjectOf } from './video-rows.ts'
 
 /** An original that is in its store, and what is said about it. */
@@ -33,7 +36,7 @@ export interface Library {
   edit(videoId: number, changes: VideoChanges, by: Actor): Promise<void>
   /** Row, files, favourites and tasks; the files shortly after. Throws `not_found`. */
   remove(videoId: number, by: Actor): Promise<void>
-  /** Processes the newest source again. Throws `not_found`, or `conflict` while it is being processed. */
+  /** Processes the newest source again. Throws `not_found`, or `conflict` while it is being processed or without its file. */
   retry(videoId: number): Promise<void>
   exists(videoId: number): Promise<boolean>
   isTitleTaken(title: string): Promise<boolean>
@@ -50,8 +53,9 @@ export function createLibrary(needs: {
   clock: Clock
   doorbell: Doorbell
   audit: Audit
+  recordEvent: RecordEvent
 }): Library {
-  const { db, clock, doorbell, audit } = needs
+  const { db, clock, doorbell, audit, recordEvent } = needs
 
   async function change<T>(work: (trx: Transacting, now: Date) => Promise<T>): Promise<T> {
     const now = clock.now()
@@ -187,6 +191,7 @@ export function createLibrary(needs: {
           .where('video_id', '=', videoId)
           .execute()
         await cancel(trx, subjectOf(videoId))
+        await recordEvent(trx, 'video.deleted', videoId, now)
         await trx.deleteFrom('videos').where('id', '=', videoId).execute()
         await audit.recordIn(trx, 'video_deleted', { ...by, details: { video: videoId } })
         await enqueueTidy(
@@ -201,6 +206,7 @@ export function createLibrary(needs: {
     async retry(videoId) {
       await change(async (trx, now) => {
         const { source_id: sourceId } = await lockVideo(trx, videoId)
+        if (sourceId !== null) await refuseWithoutOriginal(trx, sourceId)
         const { numUpdatedRows } = await trx
           .updateTable('sources')
           .set({ state: 'pending', error_code: null, error_message: null, updated_at: now })
@@ -213,11 +219,25 @@ export function createLibrary(needs: {
             'This video is being processed already: wait for it to end.',
           )
         }
+        await forgetSteps(trx, sourceId)
         await touch(trx, videoId, now)
         await enqueue(trx, 'process_source', { sourceId }, { subject: subjectOf(videoId), now })
       })
     },
   }
+}
+
+async function refuseWithoutOriginal(trx: Transacting, sourceId: number): Promise<void> {
+  const source = await trx
+    .selectFrom('sources')
+    .select('original_dropped_at')
+    .where('id', '=', sourceId)
+    .executeTakeFirst()
+  if (!source?.original_dropped_at) return
+  throw new AppError(
+    'conflict',
+    'The uploaded file of this video was not kept (KEEP_ORIGINAL): upload it again to replace the video.',
+  )
 }
 
 export function titleTaken(): AppError {
@@ -264,7 +284,7 @@ async function dropUnpublished(
 ): Promise<void> {
   await trx
     .deleteFrom('tasks')
-    .where('kind', '=', 'process_source')
+    .where('kind', 'in', STEP_TASKS)
     .where('subject', '=', subjectOf(video.id))
     .execute()
   const dropped = await trx

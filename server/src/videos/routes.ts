@@ -2,6 +2,7 @@ import { detailError, video } from '@videoflix/contract'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
+import { acceptsGzip } from '../http/accepts-gzip.ts'
 import type { Server } from '../http/server.ts'
 import { namesTag } from '../storage/entity-tag.ts'
 import type { Catalogue, CataloguePage } from './catalogue.ts'
@@ -44,13 +45,13 @@ export function catalogueRoutes(server: Server, catalogue: Catalogue): void {
         tags: ['Catalogue'],
         summary: 'A signed URL to play',
         description:
-          'The quality asked for, or the nearest there is below it; without `quality` the best. Plays as `video/mp4` without cookies.',
+          'The quality asked for, or the nearest there is below it; without `quality` the best. Plays as `video/mp4` without cookies. `auto` gives the HLS master playlist, for players that choose by themselves.',
         params: z.object({ id: z.string() }),
         querystring: z.object({
           quality: z
             .union([z.string(), z.array(z.string()).transform((all) => all.at(-1) ?? '')])
             .optional()
-            .meta({ type: 'string', enum: ['120p', '360p', '720p', '1080p'] }),
+            .meta({ type: 'string', enum: ['auto', '120p', '360p', '720p', '1080p'] }),
         }),
         response: { 200: z.object({ url: z.string() }), 404: detailError },
       },
@@ -71,15 +72,13 @@ export function idOf(text: string, message: string): number {
 }
 
 function sendPage(request: FastifyRequest, reply: FastifyReply, page: CataloguePage): FastifyReply {
-  const acceptsGzip = /\bgzip\b(?!\s*;\s*q=0(\.0*)?(,|$))/.test(
-    request.headers['accept-encoding'] ?? '',
-  )
-  const etag = acceptsGzip ? page.gzippedEtag : page.etag
+  const isGzipped = acceptsGzip(request)
+  const etag = isGzipped ? page.gzippedEtag : page.etag
   reply.header('etag', etag).header('vary', 'Origin, Accept-Encoding')
   reply.header('cache-control', 'private, no-cache')
   const known = request.headers['if-none-match']
   if (known !== undefined && namesTag(known, etag)) return reply.code(304).send()
   reply.header('content-type', 'application/json; charset=utf-8')
-  if (acceptsGzip) reply.header('content-encoding', 'gzip')
-  return reply.send(acceptsGzip ? page.gzipped : page.json)
+  if (isGzipped) reply.header('content-encoding', 'gzip')
+  return reply.send(isGzipped ? page.gzipped : page.json)
 }

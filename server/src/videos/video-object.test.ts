@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { RenditionRow, SourceRow, TaskRow } from '../db/tables.ts'
+import type { RenditionRow, SourceRow } from '../db/tables.ts'
 import type { MediaInfo } from '../media/media-info.ts'
+import type { StepView } from '../processing/step-views.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
 import { chooseQuality, toAdminVideo, toVideo } from './video-object.ts'
 import type { VideoRecord } from './video-rows.ts'
@@ -30,7 +31,7 @@ function aSource(given: Partial<SourceRow> = {}): SourceRow {
     poster_key: 'p.jpg',
     plan: null,
     storyboard: null,
-    thumb_hash: null,
+    thumb_hash: 'aGFzaA==',
     original_dropped_at: null,
     created_at: NOW,
     updated_at: NOW,
@@ -54,6 +55,15 @@ function aRendition(quality: string): RenditionRow {
   }
 }
 
+function aStep(given: Partial<StepView>): StepView {
+  return {
+    ...{ id: 1, source_id: 3, name: 'encode', kind: 'encode', state: 'done', attempts: 1 },
+    ...{ command: null, output: null, error_code: null, error_message: null },
+    ...{ started_at: NOW, finished_at: null, progress: null },
+    ...given,
+  }
+}
+
 function aRecord(given: Partial<VideoRecord> = {}): VideoRecord {
   const published = aSource()
   return {
@@ -71,6 +81,7 @@ function aRecord(given: Partial<VideoRecord> = {}): VideoRecord {
     newest: published,
     // As the database may give them.
     renditions: ['720p', '1080p', '120p', '360p'].map(aRendition),
+    earlyRenditions: [],
     ...given,
   }
 }
@@ -88,6 +99,7 @@ describe('what viewers get', () => {
       created_at: '2026-06-19T12:00:00.123000Z',
       image_file: 'url:p.jpg:5000',
       image_url: 'url:p.jpg:5000',
+      thumb_hash: 'aGFzaA==',
       video_file: 'url:1080p.mp4:5000',
       converted_files: {
         '120p': 'url:120p.mp4:5000',
@@ -135,39 +147,56 @@ describe('what viewers get', () => {
 })
 
 describe('what superusers get', () => {
-  const task = (given: Partial<TaskRow>): TaskRow =>
-    ({ attempts: 1, progress: null, ...given }) as TaskRow
-
   test('progress while it is processed, as far as it is known', () => {
     const record = unready({ state: 'processing' })
     const progress = { step: 'encode', percent: 40, speed: 2.5, etaSeconds: 12 }
-    expect(
-      toAdminVideo(record, task({ attempts: 2, progress }), urls, NOW).source?.progress,
-    ).toEqual({ step: 'encode', percent: 40, speed: 2.5, eta_seconds: 12, attempt: 2 })
+    const steps = [
+      aStep({ kind: 'probe', state: 'done' }),
+      aStep({ kind: 'encode', state: 'running', attempts: 2, progress }),
+    ]
+    expect(toAdminVideo(record, steps, urls, NOW).source?.progress).toEqual({
+      ...{ step: 'encode', percent: 42, speed: 2.5, eta_seconds: 12, attempt: 2 },
+    })
     const queued = { step: 'queued', percent: 0, speed: null, eta_seconds: null, attempt: 1 }
-    expect(toAdminVideo(record, undefined, urls, NOW).source?.progress).toEqual(queued)
-    expect(toAdminVideo(record, task({ attempts: 0 }), urls, NOW).source?.progress).toEqual(queued)
+    expect(toAdminVideo(record, [], urls, NOW).source?.progress).toEqual(queued)
   })
 
   test('no progress otherwise', () => {
-    expect(toAdminVideo(aRecord(), task({}), urls, NOW).source?.progress).toBeNull()
+    expect(toAdminVideo(aRecord(), [aStep({})], urls, NOW).source?.progress).toBeNull()
+  })
+
+  test('what plays already, while the rest is being made', () => {
+    const record = unready({ state: 'processing', poster_key: 'new.jpg' })
+    const early = { ...record, earlyRenditions: [aRendition('360p')] }
+    expect(toAdminVideo(early, [], urls, NOW)).toMatchObject({
+      processing_state: 'processing',
+      converted_files: { '360p': 'url:360p.mp4:5000' },
+      image_file: 'url:new.jpg:5000',
+    })
+    expect(toVideo(early, urls, NOW)).toMatchObject({ converted_files: {}, image_file: null })
   })
 
   test('the reason of a failure, with its code', () => {
     const record = unready({ state: 'error', error_code: 'not_a_video', error_message: 'No film.' })
-    expect(toAdminVideo(record, undefined, urls, NOW).source?.error).toEqual({
+    expect(toAdminVideo(record, [], urls, NOW).source?.error).toEqual({
       code: 'not_a_video',
       message: 'No film.',
     })
   })
 
+  test('the placeholder of the poster as soon as there is one', () => {
+    const record = unready({ state: 'processing', thumb_hash: 'bmV3' })
+    expect(toVideo(record, urls, NOW).thumb_hash).toBeNull()
+    expect(toAdminVideo(record, [], urls, NOW).thumb_hash).toBe('bmV3')
+    const replaced = aRecord({ newest: aSource({ id: 4, thumb_hash: 'bmV3' }) })
+    expect(toAdminVideo(replaced, [], urls, NOW).thumb_hash).toBe('aGFzaA==')
+  })
+
   test('whether a replacement is on its way', () => {
-    expect(toAdminVideo(aRecord(), undefined, urls, NOW).is_replacing).toBe(false)
+    expect(toAdminVideo(aRecord(), [], urls, NOW).is_replacing).toBe(false)
     const newest = aSource({ id: 4, state: 'pending' })
-    expect(toAdminVideo(aRecord({ newest }), undefined, urls, NOW).is_replacing).toBe(true)
-    expect(toAdminVideo(unready({ state: 'pending' }), undefined, urls, NOW).is_replacing).toBe(
-      false,
-    )
+    expect(toAdminVideo(aRecord({ newest }), [], urls, NOW).is_replacing).toBe(true)
+    expect(toAdminVideo(unready({ state: 'pending' }), [], urls, NOW).is_replacing).toBe(false)
   })
 })
 

@@ -1,16 +1,14 @@
 import { QUALITIES, type AdminVideo, type Source, type Video } from '@videoflix/contract'
-import type { SourceRow, TaskRow } from '../db/tables.ts'
+import type { RenditionRow, SourceRow } from '../db/tables.ts'
+import type { StepView } from '../processing/step-views.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
-import { progress } from '../tasks/task.ts'
+import { toProgress, toStep } from './step-object.ts'
 import type { VideoRecord } from './video-rows.ts'
 
 /** From rows to what clients get. Pure; URLs are signed for `now`. */
 
 export function toVideo(record: VideoRecord, urls: MediaUrls, now: Date): Video {
-  const { video, published, newest } = record
-  const durationMs = published?.media_info?.durationMs ?? 0
-  const converted = convertedFiles(record, urls, now)
-  const poster = published?.poster_key ? urls.urlOf(published.poster_key, durationMs, now) : null
+  const { video, published, newest, renditions } = record
   const isReady = published !== null
   return {
     id: video.id,
@@ -18,26 +16,37 @@ export function toVideo(record: VideoRecord, urls: MediaUrls, now: Date): Video 
     description: video.description,
     category: video.category,
     created_at: instant(video.created_at),
-    image_file: poster,
-    image_url: poster,
-    video_file: Object.values(converted).at(-1) ?? null,
-    converted_files: converted,
+    ...toPlayable(published, renditions, urls, now),
     processing_state: isReady ? 'ready' : (newest?.state ?? 'pending'),
     processing_error: isReady ? null : (newest?.error_message ?? null),
   }
 }
 
-/** Worst quality first. */
-function convertedFiles(
-  { published, renditions }: VideoRecord,
+type Playable = Pick<
+  Video,
+  'image_file' | 'image_url' | 'thumb_hash' | 'video_file' | 'converted_files'
+>
+
+function toPlayable(
+  source: SourceRow | null,
+  renditions: RenditionRow[],
   urls: MediaUrls,
   now: Date,
-): Record<string, string> {
-  const durationMs = published?.media_info?.durationMs ?? 0
+): Playable {
+  const durationMs = source?.media_info?.durationMs ?? 0
+  const poster = source?.poster_key ? urls.urlOf(source.poster_key, durationMs, now) : null
+  // Worst quality first.
   const ordered = renditions.toSorted((one, other) => rank(one.quality) - rank(other.quality))
-  return Object.fromEntries(
-    ordered.map(({ quality, object_key }) => [quality, urls.urlOf(object_key, durationMs, now)]),
+  const converted = ordered.map(
+    ({ quality, object_key: key }) => [quality, urls.urlOf(key, durationMs, now)] as const,
   )
+  return {
+    image_file: poster,
+    image_url: poster,
+    thumb_hash: source?.thumb_hash ?? null,
+    video_file: converted.at(-1)?.[1] ?? null,
+    converted_files: Object.fromEntries(converted),
+  }
 }
 
 function rank(quality: string): number {
@@ -46,18 +55,23 @@ function rank(quality: string): number {
 
 export function toAdminVideo(
   record: VideoRecord,
-  task: TaskRow | undefined,
+  steps: StepView[],
   urls: MediaUrls,
   now: Date,
 ): AdminVideo {
-  const { video, published, newest, renditions } = record
-  const info = (published ?? newest)?.media_info
+  const { video, published, newest } = record
+  // Superusers see and play what there is before viewers do.
+  const shown = published ?? newest
+  const renditions = published ? record.renditions : record.earlyRenditions
+  const { converted_files, ...plays } = toPlayable(shown, renditions, urls, now)
   return {
     ...toVideo(record, urls, now),
+    ...plays,
+    converted_files,
     updated_at: instant(video.updated_at),
-    duration_ms: info?.durationMs ?? null,
-    width: info?.video.displayWidth ?? null,
-    height: info?.video.displayHeight ?? null,
+    duration_ms: shown?.media_info?.durationMs ?? null,
+    width: shown?.media_info?.video.displayWidth ?? null,
+    height: shown?.media_info?.video.displayHeight ?? null,
     renditions: renditions.map((rendition) => ({
       quality: rendition.quality,
       width: rendition.width,
@@ -66,14 +80,12 @@ export function toAdminVideo(
       bitrate_bps: rendition.bitrate_bps,
       codecs: rendition.codecs,
     })),
-    source: newest && toSource(newest, task),
+    source: newest && toSource(newest, steps, now),
     is_replacing: published !== null && newest !== null && published.id !== newest.id,
   }
 }
 
-function toSource(source: SourceRow, task: TaskRow | undefined): Source {
-  const parsed = progress.safeParse(task?.progress)
-  const isProcessing = source.state === 'processing'
+function toSource(source: SourceRow, steps: StepView[], now: Date): Source {
   return {
     file_name: source.file_name,
     size_bytes: source.size_bytes,
@@ -84,15 +96,9 @@ function toSource(source: SourceRow, task: TaskRow | undefined): Source {
       source.state === 'error'
         ? { code: source.error_code ?? 'internal', message: source.error_message ?? '' }
         : null,
-    progress: isProcessing
-      ? {
-          step: parsed.data?.step ?? 'queued',
-          percent: parsed.data?.percent ?? 0,
-          speed: parsed.data?.speed ?? null,
-          eta_seconds: parsed.data?.etaSeconds ?? null,
-          attempt: Math.max(1, task?.attempts ?? 1),
-        }
-      : null,
+    progress: source.state === 'processing' ? toProgress(steps, now) : null,
+    steps: steps.map(toStep),
+    is_kept: source.original_dropped_at === null,
   }
 }
 
@@ -105,7 +111,7 @@ function instant(date: Date): string {
 export function chooseQuality(available: string[], asked: string | undefined): string | null {
   const ordered = available.toSorted((one, other) => rank(one) - rank(other))
   if (asked === undefined) return ordered.at(-1) ?? null
-  if (!(QUALITIES as readonly string[]).includes(asked)) return null
+  if (!(QUALITIES as readonly string[]).includes(asked) && !available.includes(asked)) return null
   const notAbove = ordered.filter((quality) => rank(quality) <= rank(asked))
   return notAbove.at(-1) ?? ordered[0] ?? null
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { sql, type RawBuilder, type SqlBool } from 'kysely'
 import type { Database } from '../db/database.ts'
-import type { RenditionRow, SourceRow, TaskRow, VideoRow } from '../db/tables.ts'
+import type { RenditionRow, SourceRow, VideoRow } from '../db/tables.ts'
 
 /** The reads of the catalogue. A video with all that is shown of it costs three statements, however many there are. */
 
@@ -14,6 +14,8 @@ export interface VideoRecord {
   newest: SourceRow | null
   /** Of `published`, worst first. */
   renditions: RenditionRow[]
+  /** Of `newest`, if it is not published: what superusers play already. */
+  earlyRenditions: RenditionRow[]
 }
 
 export async function listVideoRecords(db: Database): Promise<VideoRecord[]> {
@@ -67,23 +69,11 @@ function assemble(
     published: find(video.published_source_id),
     newest: find(video.source_id),
     renditions: renditionsBySource.get(video.published_source_id ?? -1) ?? [],
+    earlyRenditions:
+      video.source_id === video.published_source_id
+        ? []
+        : (renditionsBySource.get(video.source_id ?? -1) ?? []),
   }))
-}
-
-/** The running or waiting task of each video that has one. */
-export async function findProcessingTasks(
-  db: Database,
-  videoIds: number[],
-): Promise<Map<number, TaskRow>> {
-  if (videoIds.length === 0) return new Map()
-  const rows = await db
-    .selectFrom('tasks')
-    .selectAll()
-    .where('kind', '=', 'process_source')
-    .where('finished_at', 'is', null)
-    .where('subject', 'in', videoIds.map(subjectOf))
-    .execute()
-  return new Map(rows.map((row) => [Number(row.subject.slice('video:'.length)), row]))
 }
 
 /** What tasks about a video are filed under. */

@@ -1,0 +1,77 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { copyArgs } from './encode-args.ts'
+import { run } from './ffmpeg.ts'
+import type { MediaInfo } from './media-info.ts'
+import { commandLine, progressOf, type MediaJob } from './media-job.ts'
+import { describeCopy } from './mp4/describe-copy.ts'
+import { audioPlans, copyCandidate, planSource, type PlanOptions, type SourcePlan } from './plan.ts'
+import { reachMs } from './reach.ts'
+import { refuseRunaway, refuseTruncated } from './truncation.ts'
+
+const MINUTE = 60_000
+
+export interface CopiedStreams {
+  /** With the copied rung, or without it where it turned out not to be playable as it is. */
+  plan: SourcePlan
+  /** Names in the working directory: nothing unless there is a copied rung. */
+  files: string[]
+  reachMs: number
+  output: string
+}
+
+/**
+ * Copies the picture of a source that may be published as it is, looks at its keyframes, and plans
+ * the rest around them. The sound is made along with it. Throws MediaFailure when the file is shorter
+ * than it says; whatever else is wrong with it, encoding will tell.
+ */
+export async function copyStreams(
+  job: MediaJob,
+  info: MediaInfo,
+  options: PlanOptions,
+): Promise<CopiedStreams> {
+  const candidate = copyCandidate(info, options)
+  if (candidate === null) return encodeAll(info, options, '')
+  const streams = {
+    videoStreamIndex: info.video.streamIndex,
+    audio: audioPlans(info),
+    maxSeconds: 12 * 3600,
+  }
+  const args = copyArgs(streams, candidate.file, job.sourcePath)
+  job.onCommand?.(commandLine(job.tools.ffmpegBin, args))
+  const { exitCode, stderr } = await run({
+    bin: job.tools.ffmpegBin,
+    args,
+    cwd: job.workDir,
+    signal: job.signal,
+    limitMs: 15 * MINUTE + 2 * info.durationMs,
+    stallMs: 2 * MINUTE,
+    onProgress: ({ outTimeMs, speed }) => {
+      refuseRunaway(info.durationMs, outTimeMs)
+      job.onProgress?.(progressOf(outTimeMs, info.durationMs, speed))
+    },
+  })
+  const files = [candidate.file, ...streams.audio.map(({ file }) => file)]
+  if (exitCode !== 0 || stderr !== '') return await discard(job, files, info, options, stderr)
+  const copied = await describeCopy(join(job.workDir, candidate.file), job.signal)
+  const plan = planSource(info, options, copied)
+  if (plan.copied === null) return await discard(job, files, info, options, stderr)
+  const reached = await reachMs(job.tools, job.workDir, files, job.signal)
+  refuseTruncated(info.durationMs, reached)
+  return { plan, files, reachMs: reached, output: stderr }
+}
+
+async function discard(
+  job: MediaJob,
+  files: string[],
+  info: MediaInfo,
+  options: PlanOptions,
+  output: string,
+): Promise<CopiedStreams> {
+  await Promise.all(files.map((file) => rm(join(job.workDir, file), { force: true })))
+  return encodeAll(info, options, output)
+}
+
+function encodeAll(info: MediaInfo, options: PlanOptions, output: string): CopiedStreams {
+  return { plan: planSource(info, { ...options, mayCopy: false }), files: [], reachMs: 0, output }
+}

@@ -1,0 +1,103 @@
+import { encodeArgs } from './encode-args.ts'
+import { MediaFailure } from './failure.ts'
+import { run } from './ffmpeg.ts'
+import { commandLine, progressOf, type MediaJob } from './media-job.ts'
+import type { EncodePart } from './parts.ts'
+import type { SourcePlan } from './plan.ts'
+import { tooManyPixels } from './choose-streams.ts'
+import { reachMs } from './reach.ts'
+import { refuseRunaway, refuseTruncated } from './truncation.ts'
+import { complainsOfSize } from './whitelist.ts'
+
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const STALL_MS = 2 * MINUTE
+
+export interface EncodedPart {
+  /** Names in the working directory. Of a chunk in which the film has no frame: none. */
+  files: string[]
+  /** How far the files reach, picture or sound, from the part's own beginning; 0 without either. */
+  reachMs: number
+  /** The last that ffmpeg wrote. */
+  output: string
+}
+
+/**
+ * Runs the encoder once. Throws MediaFailure with a sentence for the uploader. May be run again, in
+ * another empty directory.
+ */
+export async function encodePart(
+  job: MediaJob,
+  plan: SourcePlan,
+  part: EncodePart,
+): Promise<EncodedPart> {
+  const args = encodeArgs({ plan, part, threads: job.threads }, job.sourcePath)
+  const expectedMs = lengthMs(plan, part)
+  let reportedMs = 0
+  job.onCommand?.(commandLine(job.tools.ffmpegBin, args))
+  const { exitCode, stderr } = await run({
+    bin: job.tools.ffmpegBin,
+    args,
+    cwd: job.workDir,
+    signal: job.signal,
+    limitMs: 15 * MINUTE + 30 * expectedMs,
+    stallMs: STALL_MS,
+    onProgress: ({ outTimeMs, speed }) => {
+      reportedMs = Math.max(reportedMs, outTimeMs)
+      refuseRunaway(expectedMs, reportedMs)
+      job.onProgress?.(progressOf(reportedMs, expectedMs, speed))
+    },
+  })
+  if (exitCode !== 0 && !isEmptyChunk(part, stderr)) throw undecodable(stderr)
+  const files = filesOf(plan, part)
+  if (files.length === 0) return { files, reachMs: 0, output: stderr }
+  // One picture, as all rungs have the same times, and the sound.
+  const told = [...files.filter(isVideo).slice(-1), ...files.filter((file) => !isVideo(file))]
+  const reached = await reachMs(job.tools, job.workDir, told, job.signal)
+  if (reached === 0 && isLater(part)) return { files: [], reachMs: 0, output: stderr }
+  if (reached === 0) throw undecodable(stderr)
+  refuseRunaway(expectedMs, reached)
+  // A picture alone may be shorter than the film; packaging sees both.
+  if (part.hasAudio || plan.audio.length === 0) refuseTruncated(expectedMs, reached)
+  return { files, reachMs: reached, output: stderr }
+}
+
+/** What is to be expected of a part; 0 where it is unknown. */
+function lengthMs({ durationMs }: SourcePlan, { range }: EncodePart): number {
+  if (range === null || durationMs === 0) return durationMs
+  return Math.max(
+    SECOND,
+    Math.min(durationMs, (range.to ?? Infinity) * SECOND) - range.from * SECOND,
+  )
+}
+
+function filesOf(plan: SourcePlan, part: EncodePart): string[] {
+  const rungs = plan.rungs.filter(({ name }) => part.rungs.includes(name))
+  return [...rungs, ...(part.hasAudio ? plan.audio : [])].map(({ file }) => file)
+}
+
+function isVideo(file: string): boolean {
+  return file.endsWith('.video.mp4')
+}
+
+/** Where pictures stand for minutes, a later chunk may have none. */
+function isLater({ range }: EncodePart): boolean {
+  return range !== null && range.from > 0
+}
+
+/** ffmpeg 7 does not end well when there was nothing to encode. */
+function isEmptyChunk(part: EncodePart, stderr: string): boolean {
+  return isLater(part) && /Could not open encoder before EOF/.test(stderr)
+}
+
+export function undecodable(stderr: string): MediaFailure {
+  if (complainsOfSize(stderr)) return tooManyPixels()
+  if (/Option not found|No such filter|Unknown encoder|Unrecognized option/.test(stderr)) {
+    const lacking =
+      'The installed ffmpeg lacks what is needed. Try again when it has been replaced.'
+    return new MediaFailure('tool_missing', lacking, stderr)
+  }
+  const sentence =
+    'The film cannot be decoded. Check that it plays, convert it to MP4, then upload it again.'
+  return new MediaFailure('undecodable', sentence, stderr)
+}

@@ -1,0 +1,191 @@
+import type { ByteSpan, TrackFragments } from '../mp4/fragment-index.ts'
+import type { Storyboard } from '../storyboard.ts'
+import { languageTag } from './language.ts'
+import type {
+  Presentation,
+  PresentedAudio,
+  PresentedRendition,
+  PresentedSubtitles,
+} from './presentation.ts'
+import { longestSeconds, peakBps, segmentsOf, totalSeconds } from './segments.ts'
+import { distinctLabels } from './tracks.ts'
+import { element, textElement } from './xml.ts'
+
+const ROLES = 'urn:mpeg:dash:role:2011'
+
+/**
+ * The manifest (MPD, ISO/IEC 23009-1 §5): static, lists of byte ranges over one file a representation. `urlOf` gives the
+ * URL of an object; it stands once for each representation.
+ */
+export function dashManifest(film: Presentation, urlOf: (objectKey: string) => string): string {
+  const tracks = [...film.renditions.map((each) => each.video), ...film.audio.map((a) => a.audio)]
+  const segments = tracks.map(segmentsOf)
+  const labels = {
+    audio: distinctLabels(film.audio.map((each) => each.label)),
+    subtitles: distinctLabels(film.subtitles.map((each) => each.label)),
+  }
+  const mpd = element(
+    'MPD',
+    {
+      xmlns: 'urn:mpeg:dash:schema:mpd:2011',
+      profiles: 'urn:mpeg:dash:profile:isoff-main:2011',
+      type: 'static',
+      mediaPresentationDuration: duration(Math.max(...segments.map(totalSeconds))),
+      minBufferTime: duration(Math.max(...segments.map(longestSeconds))),
+    },
+    [
+      element('Period', { id: '0', start: 'PT0S' }, [
+        videoSet(film.renditions, urlOf),
+        ...film.audio.map((each, index) => audioSet(each, labels.audio[index] ?? '', urlOf)),
+        ...film.subtitles.map((each, index) =>
+          subtitlesSet(each, labels.subtitles[index] ?? '', urlOf),
+        ),
+        ...(film.storyboard ? [thumbnailSet(film.storyboard, urlOf)] : []),
+      ]),
+    ],
+  )
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${mpd}\n`
+}
+
+function videoSet(renditions: PresentedRendition[], urlOf: (key: string) => string): string {
+  return element(
+    'AdaptationSet',
+    {
+      contentType: 'video',
+      mimeType: 'video/mp4',
+      segmentAlignment: 'true',
+      startWithSAP: 1,
+      maxWidth: Math.max(...renditions.map(({ width }) => width)),
+      maxHeight: Math.max(...renditions.map(({ height }) => height)),
+    },
+    renditions.map(({ quality, objectKey, width, height, frameRate, video }) =>
+      element(
+        'Representation',
+        {
+          id: `video-${quality}`,
+          codecs: video.codec,
+          width,
+          height,
+          frameRate: frameRate.replace(/\/1$/, ''),
+          sar: '1:1',
+          bandwidth: peakBps(segmentsOf(video)),
+        },
+        [textElement('BaseURL', urlOf(objectKey)), segmentList(video)],
+      ),
+    ),
+  )
+}
+
+/** A language each, so that players offer them for choice. */
+function audioSet(track: PresentedAudio, label: string, urlOf: (key: string) => string): string {
+  const { position, objectKey, language, channels, audio } = track
+  const configuration = channelConfiguration(channels)
+  return element(
+    'AdaptationSet',
+    {
+      contentType: 'audio',
+      mimeType: 'audio/mp4',
+      lang: languageTag(language) ?? 'und',
+      segmentAlignment: 'true',
+      startWithSAP: 1,
+    },
+    [
+      ...(configuration === null ? [] : [configuration]),
+      textElement('Label', label),
+      element('Role', { schemeIdUri: ROLES, value: position === 0 ? 'main' : 'alternate' }),
+      element(
+        'Representation',
+        { id: `audio-${position}`, codecs: audio.codec, bandwidth: peakBps(segmentsOf(audio)) },
+        [textElement('BaseURL', urlOf(objectKey)), segmentList(audio)],
+      ),
+    ],
+  )
+}
+
+/** ISO/IEC 23091-3: the number of a layout is that of its channels up to 5.1; 6.1 and 7.1 are further down the table. */
+function channelConfiguration(channels: number): string | null {
+  const value = { 7: 11, 8: 12 }[channels] ?? channels
+  if (channels < 1 || channels > 8) return null
+  const schemeIdUri = 'urn:mpeg:mpegB:cicp:ChannelConfiguration'
+  return element('AudioChannelConfiguration', { schemeIdUri, value })
+}
+
+function subtitlesSet(
+  track: PresentedSubtitles,
+  label: string,
+  urlOf: (key: string) => string,
+): string {
+  const role = track.isForced ? 'forced-subtitle' : 'subtitle'
+  return element(
+    'AdaptationSet',
+    { contentType: 'text', mimeType: 'text/vtt', lang: languageTag(track.language) ?? 'und' },
+    [
+      textElement('Label', label),
+      element('Role', { schemeIdUri: ROLES, value: role }),
+      // Text is so little that nobody chooses by it, yet the attribute is mandatory.
+      element('Representation', { id: `subtitles-${track.id}`, bandwidth: 256 }, [
+        textElement('BaseURL', urlOf(track.objectKey)),
+      ]),
+    ],
+  )
+}
+
+/** Sheets of small pictures (DASH-IF IOP 4.3 §6.2.6). Each has a URL of its own, so they are a list, not a template. */
+function thumbnailSet(storyboard: Storyboard, urlOf: (key: string) => string): string {
+  const { intervalMs, tileWidth, tileHeight, columns, rows, sheets } = storyboard
+  return element('AdaptationSet', { contentType: 'image', mimeType: 'image/jpeg' }, [
+    element(
+      'Representation',
+      {
+        id: 'thumbnails',
+        bandwidth: Math.ceil((SHEET_BYTES * 8 * 1000) / (intervalMs * columns * rows)),
+        width: tileWidth * columns,
+        height: tileHeight * rows,
+      },
+      [
+        element('EssentialProperty', {
+          schemeIdUri: 'http://dashif.org/guidelines/thumbnail_tile',
+          value: `${columns}x${rows}`,
+        }),
+        element(
+          'SegmentList',
+          { timescale: 1000, duration: intervalMs * columns * rows },
+          sheets.map((key) => element('SegmentURL', { media: urlOf(key) })),
+        ),
+      ],
+    ),
+  ])
+}
+
+/** What a sheet weighs, roughly; the attribute made from it is mandatory and for information. */
+const SHEET_BYTES = 150_000
+
+/** ISO/IEC 23009-1 §5.3.9.3: ranges, and the timeline that they follow. */
+function segmentList(track: TrackFragments): string {
+  const present = track.lengths.map((length) => length > 0)
+  return element('SegmentList', { timescale: track.timescale }, [
+    element('Initialization', { range: range(track.init) }),
+    element('SegmentTimeline', {}, timeline(track.durations.filter((_, index) => present[index]))),
+    ...track.offsets
+      .map((offset, index) => range([offset, track.lengths[index] ?? 0]))
+      .filter((_, index) => present[index])
+      .map((mediaRange) => element('SegmentURL', { mediaRange })),
+  ])
+}
+
+/**
+ * §5.3.9.6, but for the attribute `r`: dash.js 5 finds a SegmentURL by the number of the `S`, without counting
+ * repetitions, and would fetch the same segment again and again.
+ */
+function timeline(durations: number[]): string[] {
+  return durations.map((d, index) => element('S', { t: index === 0 ? 0 : null, d }))
+}
+
+/** First and last byte, both included (RFC 9110 §14.1.1). */
+function range([offset, length]: ByteSpan): string {
+  return `${offset}-${offset + length - 1}`
+}
+
+function duration(seconds: number): string {
+  return `PT${seconds.toFixed(6)}S`
+}

@@ -1,0 +1,33 @@
+import { asJson } from '../db/tables.ts'
+import { copyCandidate, planSource } from '../media/plan.ts'
+import { probe } from '../media/probe.ts'
+import { planOptions } from '../media/transcode.ts'
+import { addPlannedSteps } from './follow-up.ts'
+import type { ProcessingNeeds, StepOutcome, StepRun } from './run-step.ts'
+import { addStep } from './step-rows.ts'
+import { STEP_NAMES } from './step.ts'
+
+/** Looks at the file, and decides what follows: a copy of the picture if that may do, else the plan. */
+export async function probeSource(
+  { planning }: ProcessingNeeds,
+  { source, job }: StepRun,
+): Promise<StepOutcome> {
+  const info = await probe(job.tools, job.sourcePath, job.signal)
+  const options = await planOptions(job.tools, info, planning)
+  const mayCopy = copyCandidate(info, options) !== null
+  return {
+    result: { mayCopy },
+    async effect(trx, now) {
+      await trx
+        .updateTable('sources')
+        .set({ media_info: asJson(info), plan: null })
+        .where('id', '=', source.id)
+        .execute()
+      if (mayCopy) {
+        await addStep(trx, source, { name: STEP_NAMES.copy, kind: 'copy', part: {} }, now)
+      } else {
+        await addPlannedSteps(trx, source, planSource(info, options), now)
+      }
+    },
+  }
+}

@@ -1,0 +1,71 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { KeyPurpose, Keys } from '../config/keys.ts'
+import { assertKey } from '../ports/object-store/object-store.ts'
+
+/** URLs below one path of ours that carry their own authority: what follows the path, and until when. */
+export interface SignedUrls {
+  /** Absolute. `path` has the form of an object key; `expires` is in whole seconds since 1970. */
+  urlUntil(path: string, expires: number): string
+  /** What a raw request target grants, or null. Only the exact spelling that we made is accepted. */
+  grantedBy(rawTarget: string, now: Date): Grant | null
+}
+
+export interface Grant {
+  path: string
+  /** Seconds since 1970. */
+  expires: number
+}
+
+const TARGET = /^([A-Za-z0-9._/-]+)\?expires=([1-9]\d{0,11})&signature=([A-Za-z0-9_-]{43})$/
+
+/** Signatures of one purpose are nothing to another, whatever path they name. */
+export function createSignedUrls(needs: {
+  keys: Keys
+  purpose: KeyPurpose
+  backendOrigin: string
+  /** `/media/` */
+  urlPath: string
+}): SignedUrls {
+  const { keys, purpose, backendOrigin, urlPath } = needs
+  return {
+    urlUntil(path, expires) {
+      assertKey(path)
+      const signature = sign(keys.signing(purpose), path, expires)
+      return `${backendOrigin}${urlPath}${path}?expires=${expires}&signature=${signature}`
+    },
+
+    grantedBy(rawTarget, now) {
+      if (!rawTarget.startsWith(urlPath)) return null
+      const [, path = '', expiry = '', signature = ''] =
+        TARGET.exec(rawTarget.slice(urlPath.length)) ?? []
+      const expires = Number(expiry)
+      if (signature === '' || expires * 1000 <= now.getTime()) return null
+      const isOurs = keys
+        .verifying(purpose)
+        .some((each) => isSame(sign(each, path, expires), signature))
+      return isOurs ? { path, expires } : null
+    },
+  }
+}
+
+const HALF_HOUR_MS = 30 * 60_000
+
+/**
+ * When a URL made now ends, in seconds since 1970: after `max(ttlMs, 2 × duration + 30 min)` at least, so that a film can
+ * be paused. `durationMs` is 0 for what does not play. Rounded up to a quarter of that, so that URLs repeat and caches
+ * can work.
+ */
+export function expiryOf(ttlMs: number, durationMs: number, now: Date): number {
+  const lifetimeMs = durationMs === 0 ? ttlMs : Math.max(ttlMs, 2 * durationMs + HALF_HOUR_MS)
+  const stepS = Math.max(1, Math.floor(lifetimeMs / 4000))
+  return Math.ceil((now.getTime() + lifetimeMs) / 1000 / stepS) * stepS
+}
+
+function sign(secret: Buffer, path: string, expires: number): string {
+  return createHmac('sha256', secret).update(`${path}\n${expires}`).digest('base64url')
+}
+
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}
