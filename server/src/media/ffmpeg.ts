@@ -1,17 +1,17 @@
-import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
-import { availableParallelism, constants, setPriority, totalmem } from 'node:os'
-import type { Readable } from 'node:stream'
+import { availableParallelism, constants, totalmem } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MediaFailure } from './failure.ts'
 import {
-  confined,
   filesOf,
   findProgram,
   findSandbox,
   memoryBound,
+  startConfined,
+  type Child,
   type Sandbox,
+  type Started,
 } from './sandbox.ts'
-import { killStragglers, MARK } from './stragglers.ts'
+import { killStragglers, type Mark } from './stragglers.ts'
 import { refuseUnhardened } from './whitelist.ts'
 
 const SECOND = 1000
@@ -87,10 +87,9 @@ export async function run(run: Run): Promise<Finished> {
 
 function follow(run: Run, sandbox: Sandbox, bin: string): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const mark = randomUUID()
-    const child = start(run, sandbox, bin, mark)
+    const { child, mark, abandon } = start(run, sandbox, bin)
     const stderr = new Tail(STDERR_KEPT)
-    const watch = new Watch(run, child)
+    const watch = new Watch(run, child, abandon)
     let stdout = ''
 
     child.stderr.on('data', (chunk: Buffer) => {
@@ -109,7 +108,9 @@ function follow(run: Run, sandbox: Sandbox, bin: string): Promise<Finished> {
     })
     // A grandchild may still hold our pipes: it goes first, then 'close' can come.
     let gone = Promise.resolve()
-    child.once('exit', () => (gone = endAll(child, sandbox, mark)))
+    child.once('exit', () => {
+      gone = endAll(child, sandbox, mark)
+    })
     child.once('close', (code, signalName) => {
       watch.end()
       const tail = stderr.text()
@@ -122,21 +123,12 @@ function follow(run: Run, sandbox: Sandbox, bin: string): Promise<Finished> {
   })
 }
 
-type Child = ChildProcessByStdio<null, Readable, Readable>
-
-function start(run: Run, sandbox: Sandbox, program: string, mark: string): Child {
-  const { cwd, args: given } = run
-  const reads = [...filesOf(program), ...inputsOf(given)]
+function start(run: Run, sandbox: Sandbox, bin: string): Started {
+  const { args, cwd } = run
+  const reads = [...filesOf(bin), ...inputsOf(args)]
   const bounds = boundsOf(run)
-  const [bin, ...args] = confined(sandbox, { bin: program, args: given, cwd, reads, bounds })
-  const child = spawn(bin, args, {
-    ...(cwd === undefined ? {} : { cwd }),
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] ?? '', LANG: 'C', [MARK]: mark },
-  })
-  if (child.pid !== undefined) lowerPriority(child.pid)
-  return child
+  const env = { PATH: process.env['PATH'] ?? '', LANG: 'C' }
+  return startConfined(sandbox, { bin, args, cwd, reads, bounds }, env)
 }
 
 function inputsOf(args: string[]): string[] {
@@ -153,23 +145,23 @@ function boundsOf(run: Run): { cpuSeconds: number; memoryBytes: number; fileByte
   }
 }
 
-function lowerPriority(pid: number): void {
-  try {
-    setPriority(pid, 10)
-  } catch {
-    // It has already ended, or the system forbids it; neither matters.
-  }
+/** The namespace has ended with its first process; where there is none, what is left is hunted. */
+async function endAll(child: Child, sandbox: Sandbox, mark: Mark): Promise<void> {
+  kill(child, 'SIGKILL')
+  if (sandbox.bubblewrap !== null) return
+  await killStragglers(mark)
+  void letGo(child)
 }
 
-/** The namespace has ended with its first process; where there is none, what is left is hunted. */
-async function endAll(child: Child, sandbox: Sandbox, mark: string): Promise<void> {
-  kill(child, 'SIGKILL')
-  if (sandbox.bubblewrap === null) await killStragglers(mark)
-  // Whoever still holds our pipes is not to hold us.
-  setTimeout(() => {
-    child.stdout.destroy()
-    child.stderr.destroy()
-  }, SECOND).unref()
+/**
+ * Whoever still holds our pipes is not to hold us. Waits twice: where something has kept us busy, the
+ * first timer rings before what is left in the pipes has been read.
+ */
+async function letGo({ stdout, stderr }: Child): Promise<void> {
+  await sleep(SECOND, undefined, { ref: false })
+  await sleep(SECOND, undefined, { ref: false })
+  stdout.destroy()
+  stderr.destroy()
 }
 
 /** Null when the program has come to its own end. */
@@ -215,6 +207,7 @@ class Watch {
   cause: Error | undefined
   readonly #run: Run
   readonly #child: Child
+  readonly #abandon: () => void
   readonly #wall: NodeJS.Timeout
   readonly #stall: NodeJS.Timeout | undefined
   #grace: NodeJS.Timeout | undefined
@@ -224,9 +217,10 @@ class Watch {
   #last = ''
   readonly #onAbort = (): void => this.stop(this.#run.signal.reason)
 
-  constructor(run: Run, child: Child) {
+  constructor(run: Run, child: Child, abandon: () => void) {
     this.#run = run
     this.#child = child
+    this.#abandon = abandon
     this.#wall = setTimeout(() => this.stop(timedOut(run.limitMs)), run.limitMs)
     const { stallMs } = run
     if (stallMs !== undefined) {
@@ -238,6 +232,7 @@ class Watch {
   stop(cause: unknown): void {
     if (this.cause !== undefined) return
     this.cause = cause instanceof Error ? cause : new Error('aborted', { cause })
+    this.#abandon()
     kill(this.#child, 'SIGTERM')
     this.#grace = setTimeout(() => kill(this.#child, 'SIGKILL'), GRACE_MS)
   }

@@ -1,12 +1,24 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { chmod, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { run, type Finished } from './ffmpeg.ts'
-import { confined, filesOf, findSandbox, memoryBound, type Sandbox } from './sandbox.ts'
+import {
+  confined,
+  filesOf,
+  findSandbox,
+  memoryBound,
+  startConfined,
+  trySandbox,
+  type Sandbox,
+} from './sandbox.ts'
+import { killOrphans } from './stragglers.ts'
+import { gaps } from './tools.ts'
 
 const dir = await realpath(await mkdtemp(join(tmpdir(), 'videoflix-sandbox-')))
 afterAll(() => rm(dir, { recursive: true }))
@@ -34,11 +46,10 @@ function visible(...paths: string[]): string[] {
 test('the whole command line, with all that a machine can offer', () => {
   const command = confined(EVERYTHING, START)
   const script = command[command.indexOf('-c') + 1] ?? ''
-  const address = command[command.indexOf('-c') + 6]
-  expect(script).toContain('[ "$PPID" = "$1" ] || exit 125; shift 5; exec "$@"')
+  const address = command[command.indexOf('-c') + 5]
+  expect(script).toMatch(/^\{ ulimit .*; read -r go <&3 \|\| exit 125; exec 3>&- "\$@"$/)
   expect(command).toEqual([
     ...['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--no-new-privs', '--'],
-    ...['/bin/sh', '-c', script, 'sh', String(process.pid), '91', '1048576', address, '1954'],
     ...['/usr/bin/bwrap', '--unshare-all', '--die-with-parent', '--new-session'],
     ...['--cap-drop', 'ALL'],
     ...visible('/usr', '/bin', '/lib', '/lib32', '/lib64', '/nix/store', '/gnu/store'),
@@ -46,6 +57,7 @@ test('the whole command line, with all that a machine can offer', () => {
     ...['--dev', '/dev', '--remount-ro', '/dev', '--bind', '/data/work', '/data/work'],
     ...visible('/data/film'),
     ...['--remount-ro', '/', '--chdir', '/data/work', '--'],
+    ...['/bin/sh', '-c', script, 'sh', '91', '1048576', address, '1954'],
     ...['/usr/bin/ffmpeg', '-i', 'file:/data/film'],
   ])
 })
@@ -56,7 +68,7 @@ test('without a folder nothing can be written', () => {
 
 test('what is missing is left out', () => {
   expect(confined({ ...EVERYTHING, bubblewrap: null }, START)).not.toContain('--unshare-all')
-  expect(confined({ ...EVERYTHING, setpriv: null }, START)[0]).toBe('/bin/sh')
+  expect(confined({ ...EVERYTHING, setpriv: null }, START)[0]).toBe('/usr/bin/bwrap')
   expect(confined(NOTHING, START)).toEqual(['/usr/bin/ffmpeg', '-i', 'file:/data/film'])
 })
 
@@ -68,14 +80,13 @@ test('a program outside of the system is seen with its libraries, and no more', 
 })
 
 test.skipIf(process.platform !== 'linux')('memory has an end', async () => {
-  const { bounds } = START
   const args = ['-c', 'head -c 600000000 /dev/zero | tail -n 1 | wc -c']
-  const greedy = { ...START, bin: '/bin/sh', args, cwd: undefined, reads: [], bounds }
   const bytesHeld = async (memoryBytes: number): Promise<number> => {
-    const start = { ...greedy, bounds: { ...bounds, memoryBytes } }
-    const [bin, ...rest] = confined(await findSandbox(), start)
-    const { stdout } = await promisify(execFile)(bin, rest).catch(() => ({ stdout: '0' }))
-    return Number(stdout)
+    const bounds = { ...START.bounds, memoryBytes }
+    const greedy = { bin: '/bin/sh', args, cwd: undefined, reads: [], bounds }
+    const { child } = startConfined(await findSandbox(), greedy, { PATH: '/usr/bin:/bin' })
+    const [told] = await Promise.all([text(child.stdout), once(child, 'close')])
+    return Number(told)
   }
   expect(await bytesHeld(200_000_000)).toBe(0)
   expect(await bytesHeld(GIB)).toBe(600_000_000)
@@ -86,6 +97,64 @@ test('three quarters of a small machine’s memory are given away, of a large on
   expect(memoryBound(4 * GIB)).toBe(3 * GIB)
   expect(memoryBound(256 * GIB)).toBe(12 * GIB)
 })
+
+test.skipIf(process.platform !== 'linux')('what does not work is not used, and told', async () => {
+  const aTool = async (name: string, script: string): Promise<void> => {
+    await writeFile(join(dir, name), `#!/bin/sh\n${script}\n`)
+    await chmod(join(dir, name), 0o755)
+  }
+  const nowhere = await trySandbox(() => null)
+  expect(nowhere).toMatchObject({ bubblewrap: null, setpriv: null, isLimited: true })
+  expect(gaps(nowhere).map(({ remedy }) => remedy)).toEqual([
+    'Install bubblewrap (Debian, Ubuntu: apt install bubblewrap).',
+    'Install util-linux.',
+  ])
+  await aTool('bwrap', 'echo "bwrap: No permissions to create new namespace" >&2; exit 1')
+  await aTool('setpriv', 'echo "setpriv: unrecognized option: pdeathsig" >&2; exit 1')
+  const forbidden = await trySandbox((name) => join(dir, name))
+  expect(forbidden).toMatchObject({
+    ...{ bubblewrap: null, setpriv: null },
+    complaint: 'bwrap: No permissions to create new namespace',
+  })
+  expect(gaps(forbidden)[0]?.what).toContain('No permissions to create new namespace')
+})
+
+test.skipIf(process.platform !== 'linux')('nothing begins before we have answered', async () => {
+  const echo = { ...START, bin: '/bin/echo', args: ['begun'], cwd: undefined, reads: [] }
+  const sandbox = await findSandbox()
+  const output = async (hurry: (abandon: () => void) => void): Promise<string> => {
+    const { child, abandon } = startConfined(sandbox, echo, {})
+    hurry(abandon)
+    const [told] = await Promise.all([text(child.stdout), once(child, 'close')])
+    return told
+  }
+  expect(await output(() => undefined)).toBe('begun\n')
+  expect(await output((abandon) => abandon())).toBe('')
+})
+
+test.skipIf(process.platform !== 'linux')('a parent killed at once leaves nothing', async () => {
+  const nap = `61.${process.pid}`
+  const script = `
+    import { findSandbox, startConfined } from '${new URL('sandbox.ts', import.meta.url).href}'
+    const bounds = { cpuSeconds: 9, memoryBytes: ${GIB}, fileBytes: 0 }
+    const start = { bin: '/bin/sleep', args: ['${nap}'], cwd: undefined, reads: [], bounds }
+    const sandbox = await findSandbox()
+    startConfined(sandbox, start, {})
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.argv[1]))`
+  for (let delayMs = 0; delayMs < 12; delayMs += 1) {
+    const args = ['--input-type=module', '-e', script, String(delayMs)]
+    await promisify(execFile)(process.execPath, args).catch(() => undefined)
+  }
+  await killOrphans()
+  await expect.poll(() => commandLines()).not.toContain(nap)
+})
+
+/** Of all processes, as one text. */
+async function commandLines(): Promise<string> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const lines = pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => ''))
+  return (await Promise.all(lines)).join('\n')
+}
 
 test('a machine is tried out once', async () => {
   const sandbox = await findSandbox()

@@ -1,7 +1,9 @@
-import { execFile } from 'node:child_process'
-import { accessSync, constants, realpathSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { accessSync, constants, realpathSync, writeFileSync } from 'node:fs'
+import { availableParallelism, setPriority } from 'node:os'
 import { basename, delimiter, dirname, isAbsolute, join } from 'node:path'
+import type { Duplex, Readable } from 'node:stream'
+import { killOrphans, newMark, type Mark } from './stragglers.ts'
 
 const MIB = 1024 ** 2
 const GIB = 1024 ** 3
@@ -13,7 +15,7 @@ export interface Sandbox {
   bubblewrap: string | null
   /** Path of a setpriv that can have a child killed with its parent; null without. */
   setpriv: string | null
-  /** Whether a child gets limits and is watched for having lost its parent. */
+  /** Whether a child gets limits and asks whether its parent lives: on Linux. */
   isLimited: boolean
   /** Why there is no bubblewrap: it is not installed, or what it complained about. */
   complaint: string | null
@@ -43,18 +45,18 @@ let finding: Promise<Sandbox> | undefined
 
 /** Found by trying, once in the life of the process: a few milliseconds. */
 export function findSandbox(): Promise<Sandbox> {
-  finding ??= tryOut()
+  finding ??= killOrphans().then(() => trySandbox(findProgram))
   return finding
 }
 
-async function tryOut(): Promise<Sandbox> {
+export async function trySandbox(find: (name: string) => string | null): Promise<Sandbox> {
   const none = { bubblewrap: null, setpriv: null, isLimited: false }
   if (process.platform !== 'linux') return { ...none, complaint: 'it exists on Linux only' }
   // BusyBox has a setpriv that does not know about death signals.
-  const setpriv = findProgram('setpriv')
+  const setpriv = find('setpriv')
   const dies = setpriv !== null && (await complaintOf({ ...none, setpriv })) === null
   const limited = { ...none, setpriv: dies ? setpriv : null, isLimited: true }
-  const bubblewrap = findProgram('bwrap')
+  const bubblewrap = find('bwrap')
   if (bubblewrap === null) return { ...limited, complaint: 'it is not installed' }
   const complaint = await complaintOf({ ...limited, bubblewrap })
   return { ...limited, bubblewrap: complaint === null ? bubblewrap : null, complaint }
@@ -64,13 +66,63 @@ async function tryOut(): Promise<Sandbox> {
 function complaintOf(sandbox: Omit<Sandbox, 'complaint'>): Promise<string | null> {
   const bounds = { cpuSeconds: 1, memoryBytes: GIB, fileBytes: 0 }
   const nothing = { bin: '/bin/sh', args: ['-c', ':'], cwd: undefined, reads: [], bounds }
-  const [bin, ...args] = confined({ ...sandbox, complaint: null }, nothing)
+  const { child, abandon } = startConfined({ ...sandbox, complaint: null }, nothing, {})
+  const patience = setTimeout(() => {
+    abandon()
+    child.kill('SIGKILL')
+  }, PROBE_MS)
+  let told = ''
+  child.stderr.on('data', (chunk: Buffer) => (told += chunk.toString('utf8')))
   return new Promise((resolve) => {
-    execFile(bin, args, { timeout: PROBE_MS, env: {} }, (error, _stdout, stderr) => {
-      if (error === null) resolve(null)
-      else resolve(stderr.trim().split('\n')[0]?.slice(0, 200) || error.message)
+    child.once('error', (error) => (told = error.message))
+    child.once('close', (code) => {
+      clearTimeout(patience)
+      resolve(code === 0 ? null : told.trim().split('\n')[0]?.slice(0, 200) || 'it hangs')
     })
   })
+}
+
+export type Child = ChildProcessByStdio<null, Readable, Readable>
+
+export interface Started {
+  child: Child
+  mark: Mark
+  abandon: () => void
+}
+
+/**
+ * Starts a program confined, in a process group of its own, at low priority. It begins its work only
+ * once all that is to end it with us is in place: `abandon` it before killing it, or a kill in the
+ * first milliseconds may leave some of it waiting.
+ */
+export function startConfined(
+  sandbox: Sandbox,
+  start: Start,
+  env: Record<string, string>,
+): Started {
+  const mark = newMark()
+  const [bin, ...args] = confined(sandbox, start)
+  const child = spawn(bin, args, {
+    ...(start.cwd === undefined ? {} : { cwd: start.cwd }),
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    env: { ...env, ...mark.environment },
+  })
+  if (child.pid !== undefined) standBack(child.pid)
+  const lifeline = child.stdio[3] as Duplex
+  lifeline.on('error', () => undefined) // it has ended before it asked
+  lifeline.once('data', () => lifeline.end('go\n'))
+  return { child: child as Child, mark, abandon: () => lifeline.destroy() }
+}
+
+/** The server goes first for the processor, and last when memory runs out. */
+function standBack(pid: number): void {
+  try {
+    setPriority(pid, 10)
+    if (process.platform === 'linux') writeFileSync(`/proc/${pid}/oom_score_adj`, '1000')
+  } catch {
+    // It has already ended, or the system forbids it; neither matters.
+  }
 }
 
 /** Where a program is: on PATH, or at its absolute path; null if it is not there. */
@@ -91,15 +143,12 @@ function isExecutable(path: string): boolean {
 
 /** The whole command line that runs a program confined. Pure. */
 export function confined(sandbox: Sandbox, start: Start): [string, ...string[]] {
-  const inside = [
-    ...(sandbox.bubblewrap === null ? [] : boxed(sandbox.bubblewrap, start)),
-    start.bin,
-    ...start.args,
-  ]
   const command = [
     ...(sandbox.setpriv === null ? [] : dieWithParent(sandbox.setpriv)),
+    ...(sandbox.bubblewrap === null ? [] : boxed(sandbox.bubblewrap, start)),
     ...(sandbox.isLimited ? limited(start.bounds) : []),
-    ...inside,
+    start.bin,
+    ...start.args,
   ]
   return command as [string, ...string[]]
 }
@@ -110,23 +159,24 @@ function dieWithParent(setpriv: string): string[] {
 
 /**
  * The limits of a shell, as they are on every system and cost one process. A limit that is lower
- * already stays. The out-of-memory killer is to take this before it takes a server.
+ * already stays.
  *
- * Its parent may have died before the death signal was asked for: then nobody would ever send it.
+ * Then it asks on descriptor 3 whether we still live, and waits for the answer. Both setpriv and
+ * bubblewrap ask for their death with their parent a moment after they were started: when the parent
+ * dies within that moment, nobody would ever end them.
  *
  * NOTE: No limit on the number of processes: it counts all those of the user, ours included.
  */
 const LIMIT = [
-  '{ echo 1000 > /proc/$$/oom_score_adj; ulimit -c 0; ulimit -n 256; ulimit -t "$2"; ulimit -d "$3"',
-  'ulimit -v "$4"; ulimit -f "$5"; } 2>/dev/null',
-  '[ "$PPID" = "$1" ] || exit 125; shift 5; exec "$@"',
+  '{ ulimit -c 0; ulimit -n 256; ulimit -t "$1"; ulimit -d "$2"; ulimit -v "$3"; ulimit -f "$4"',
+  '} 2>/dev/null; shift 4; echo >&3; read -r go <&3 || exit 125; exec 3>&- "$@"',
 ].join('; ')
 
 function limited({ cpuSeconds, memoryBytes, fileBytes }: Bounds): string[] {
   const kib = (bytes: number): string => String(Math.ceil(bytes / 1024))
   return [
-    ...['/bin/sh', '-c', LIMIT, 'sh', String(process.pid), String(Math.ceil(cpuSeconds))],
-    ...[kib(memoryBytes), kib(addressBytes(memoryBytes)), String(Math.ceil(fileBytes / 512))],
+    ...['/bin/sh', '-c', LIMIT, 'sh', String(Math.ceil(cpuSeconds)), kib(memoryBytes)],
+    ...[kib(addressBytes(memoryBytes)), String(Math.ceil(fileBytes / 512))],
   ]
 }
 

@@ -89,11 +89,16 @@ test('an input needs all of its options before it, each input its own', () => {
 
 test('every start of ffmpeg goes through the one that checks', async () => {
   const root = join(import.meta.dirname, '..')
-  const starters: string[] = []
-  for await (const name of glob('**/*.ts', { cwd: root })) {
-    if (name.endsWith('.test.ts')) continue
-    const code = await readFile(join(root, name), 'utf8')
-    if (code.includes('node:child_process')) starters.push(name)
+  const importers = async (module: string): Promise<string[]> => {
+    const names: string[] = []
+    for await (const name of glob('**/*.ts', { cwd: root })) {
+      const isTest = /\.(test|fixture)\.ts$/.test(name)
+      const isOne = !isTest && (await readFile(join(root, name), 'utf8')).includes(module)
+      if (isOne) names.push(name)
+    }
+    return names
   }
-  expect(starters.sort()).toEqual(['media/ffmpeg.ts', 'media/sandbox.ts'])
+  expect(await importers("'node:child_process'")).toEqual(['media/sandbox.ts'])
+  const users = await importers("/sandbox.ts'")
+  expect(users.sort()).toEqual(['media/ffmpeg.ts', 'media/tools.ts'])
 })

@@ -70,6 +70,14 @@ async function packaged(
   return { video, audio, path, index: layout.index }
 }
 
+/** Other bytes lie before every third sample: what is to be copied is not always in one piece. */
+function scattered(track: Track): Track {
+  track.samples.offsets.forEach((offset, at) => {
+    track.samples.offsets[at] = offset + 5 * Math.floor(at / 3)
+  })
+  return track
+}
+
 async function stored(
   name: string,
   samples: Sample[],
@@ -77,9 +85,9 @@ async function stored(
 ): Promise<Track | null> {
   if (samples.length === 0) return null
   const path = join(dir, name)
-  const length = samples.reduce((sum, sample) => sum + sample.size, 0)
+  const length = samples.reduce((sum, sample) => sum + sample.size + 5, 0)
   await writeBytes(path, Buffer.from(Array.from({ length }, (_, at) => (at * 7919) >> 3)))
-  return aTrack(samples, { ...fields, parts: [{ path, firstSample: 0 }] })
+  return scattered(aTrack(samples, { ...fields, parts: [{ path, firstSample: 0 }] }))
 }
 
 /** All that a track says, and the bytes of its samples. */
@@ -112,15 +120,15 @@ test('whatever is packaged is read again, from the whole file and from its fragm
       const { path, index, ...tracks } = await packaged(made)
       for (const kind of ['video', 'audio'] as const) {
         const track = tracks[kind]
-        expect(index[kind] === null).toBe(track === null)
         if (track === null) continue
-        const expected = await told(track)
-        expect(await told(await readTrack(path, kind, signal))).toEqual(expected)
-        for (const init of [index[kind]?.init, index.initBoth]) {
-          if (init === null || init === undefined) continue
+        const inits = [index[kind]?.init ?? null, index.initBoth].filter((init) => init !== null)
+        const found = [await told(await readTrack(path, kind, signal))]
+        for (const init of inits) {
           const view = await fragmented(path, init, index)
-          expect(await told(await readTrack(view, kind, signal))).toEqual(expected)
+          found.push(await told(await readTrack(view, kind, signal)))
         }
+        const expected = await told(track)
+        expect(found).toEqual(found.map(() => expected))
       }
     }),
     { numRuns: 150 },
@@ -161,7 +169,7 @@ test('every span of the index is what it says, and together they are the rest of
           expect(offset).toBe(end)
           end += length
           expect(typesIn(bytes, [offset, length])).toEqual(length === 0 ? [] : ['moof', 'mdat'])
-          if (keyframeLengths) expect(keyframeLengths[segment]).toBeLessThanOrEqual(length)
+          expect(keyframeLengths?.[segment] ?? 0).toBeLessThanOrEqual(length)
         }
       }
       expect(end).toBe(index.sizeBytes)
@@ -191,11 +199,11 @@ test('a damaged file is refused with a sentence, or read; it never hangs or take
       const view = join(dir, 'damaged.mp4')
       await writeBytes(view, bytes)
       const kind = index.video === null ? 'audio' : 'video'
-      const outcome: unknown = await readTrack(view, kind, signal).catch((error: unknown) => error)
-      if (outcome instanceof Error) {
-        expect(outcome).toBeInstanceOf(MediaFailure)
-        expect(outcome.message).toMatch(/^The converted film cannot be packaged: .*\.$/)
-      }
+      const sentence = await readTrack(view, kind, signal).then(
+        () => 'it was read',
+        (error: unknown) => (error instanceof MediaFailure ? error.sentence : String(error)),
+      )
+      expect(sentence).toMatch(/^it was read$|^The converted film cannot be packaged: .*\.$/)
     }),
     { numRuns: 150 },
   )

@@ -67,19 +67,6 @@ test('languages and subtitles are sets of their own', () => {
   ])
 })
 
-test('pictures for seeking are a list of sheets', () => {
-  expect(dashManifest(aRichFilm(), urlOf))
-    .toContain(`<AdaptationSet contentType="image" mimeType="image/jpeg">
-<Representation id="thumbnails" bandwidth="300000" width="320" height="90">
-<EssentialProperty schemeIdUri="http://dashif.org/guidelines/thumbnail_tile" value="2x1"/>
-<SegmentList timescale="1000" duration="4000">
-<SegmentURL media="https://films.example.com/videos/1/2-3-4/storyboard-001.jpg?expires=9&amp;signature=a"/>
-<SegmentURL media="https://films.example.com/videos/1/2-3-4/storyboard-002.jpg?expires=9&amp;signature=a"/>
-</SegmentList>
-</Representation>
-</AdaptationSet>`)
-})
-
 test.each([
   [1, '1'],
   [7, '11'],

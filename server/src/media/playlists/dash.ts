@@ -1,5 +1,4 @@
 import type { ByteSpan, TrackFragments } from '../mp4/fragment-index.ts'
-import type { Storyboard } from '../storyboard.ts'
 import { languageTag } from './language.ts'
 import type {
   Presentation,
@@ -15,7 +14,8 @@ const ROLES = 'urn:mpeg:dash:role:2011'
 
 /**
  * The manifest (MPD, ISO/IEC 23009-1 §5): static, lists of byte ranges over one file a representation. `urlOf` gives the
- * URL of an object; it stands once for each representation.
+ * URL of an object; it stands once for each representation. Small pictures for seeking are left out: the DASH-IF's tiles
+ * take a template, which signed URLs are not, and players that accept a list misjudge the last sheet.
  */
 export function dashManifest(film: Presentation, urlOf: (objectKey: string) => string): string {
   const tracks = [...film.renditions.map((each) => each.video), ...film.audio.map((a) => a.audio)]
@@ -40,7 +40,6 @@ export function dashManifest(film: Presentation, urlOf: (objectKey: string) => s
         ...film.subtitles.map((each, index) =>
           subtitlesSet(each, labels.subtitles[index] ?? '', urlOf),
         ),
-        ...(film.storyboard ? [thumbnailSet(film.storyboard, urlOf)] : []),
       ]),
     ],
   )
@@ -129,36 +128,6 @@ function subtitlesSet(
     ],
   )
 }
-
-/** Sheets of small pictures (DASH-IF IOP 4.3 §6.2.6). Each has a URL of its own, so they are a list, not a template. */
-function thumbnailSet(storyboard: Storyboard, urlOf: (key: string) => string): string {
-  const { intervalMs, tileWidth, tileHeight, columns, rows, sheets } = storyboard
-  return element('AdaptationSet', { contentType: 'image', mimeType: 'image/jpeg' }, [
-    element(
-      'Representation',
-      {
-        id: 'thumbnails',
-        bandwidth: Math.ceil((SHEET_BYTES * 8 * 1000) / (intervalMs * columns * rows)),
-        width: tileWidth * columns,
-        height: tileHeight * rows,
-      },
-      [
-        element('EssentialProperty', {
-          schemeIdUri: 'http://dashif.org/guidelines/thumbnail_tile',
-          value: `${columns}x${rows}`,
-        }),
-        element(
-          'SegmentList',
-          { timescale: 1000, duration: intervalMs * columns * rows },
-          sheets.map((key) => element('SegmentURL', { media: urlOf(key) })),
-        ),
-      ],
-    ),
-  ])
-}
-
-/** What a sheet weighs, roughly; the attribute made from it is mandatory and for information. */
-const SHEET_BYTES = 150_000
 
 /** ISO/IEC 23009-1 §5.3.9.3: ranges, and the timeline that they follow. */
 function segmentList(track: TrackFragments): string {

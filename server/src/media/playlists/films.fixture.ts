@@ -47,7 +47,6 @@ export function aFilm(given: Partial<Presentation> = {}): Presentation {
       },
     ],
     subtitles: [],
-    storyboard: null,
     ...given,
   }
 }
@@ -69,7 +68,7 @@ function aRendition(
   return { quality, objectKey, width, height, frameRate: '24000/1001', video }
 }
 
-/** Two languages, subtitles and pictures for seeking, with names as people give them. */
+/** Two languages and subtitles, with names as people give them. */
 export function aRichFilm(): Presentation {
   const [main] = aFilm().audio
   if (!main) throw new Error('the film has sound')
@@ -115,14 +114,5 @@ export function aRichFilm(): Presentation {
         isForced: false,
       },
     ],
-    storyboard: {
-      intervalMs: 2000,
-      tileWidth: 160,
-      tileHeight: 90,
-      columns: 2,
-      rows: 1,
-      tiles: 3,
-      sheets: ['videos/1/2-3-4/storyboard-001.jpg', 'videos/1/2-3-4/storyboard-002.jpg'],
-    },
   })
 }

@@ -1,5 +1,4 @@
 import type { TrackFragments } from '../mp4/fragment-index.ts'
-import type { Storyboard } from '../storyboard.ts'
 
 /** What playlists and manifests are made from. Object keys stay keys: who makes a playlist says what their URLs are. */
 export interface Presentation {
@@ -8,7 +7,6 @@ export interface Presentation {
   /** The main one first; empty where the film is silent. */
   audio: PresentedAudio[]
   subtitles: PresentedSubtitles[]
-  storyboard: Storyboard | null
 }
 
 export interface PresentedRendition {

@@ -21,13 +21,18 @@ export function keyframesOf(video: TrackFragments): Segment[] {
   )
 }
 
+export interface MuxedSegment extends Segment {
+  tracks: 'both' | 'video' | 'audio'
+}
+
 /** Picture and sound in one range; where one of them has ended, the other alone. */
-export function muxedSegmentsOf(video: TrackFragments, audio: TrackFragments): Segment[] {
+export function muxedSegmentsOf(video: TrackFragments, audio: TrackFragments): MuxedSegment[] {
   return present(
     video.durations.map((_, index) => {
       const [picture, sound] = [at(video, index), at(audio, index)]
-      if (picture.length === 0) return sound
-      return { ...picture, length: picture.length + sound.length }
+      if (picture.length === 0) return { ...sound, tracks: 'audio' }
+      if (sound.length === 0) return { ...picture, tracks: 'video' }
+      return { ...picture, length: picture.length + sound.length, tracks: 'both' }
     }),
   )
 }
@@ -41,7 +46,7 @@ function at({ durations, timescale, offsets, lengths }: TrackFragments, index: n
 }
 
 /** Each duration is the difference of two rounded instants, so that the sum drifts nowhere. */
-function present(segments: Segment[]): Segment[] {
+function present<Each extends Segment>(segments: Each[]): Each[] {
   let seconds = 0
   return segments
     .filter((segment) => segment.length > 0)
