@@ -322,7 +322,8 @@ export async function h264Claiming(width: number, height: number): Promise<Buffe
   )
   const units = stream
     .toString('latin1')
-    .split(/\0?\0\0\x01/)
+    .split('\0\0\x01')
+    .map((unit) => unit.replace(/\0+$/, ''))
     .filter(Boolean)
   const lying = units.map((unit) =>
     (unit.charCodeAt(0) & 31) === 7 ? parameterSet(width, height).toString('latin1') : unit,

@@ -124,7 +124,7 @@ const READERS = {
   ),
   'concat script': refused(async ({ originalPath }) => script(`file '${originalPath}'`)),
   'vector picture with a link': refused(async ({ secretPath }) =>
-    script(`${XML}`, `${SVG} width="64" height="64">`, `<image xlink:href="${secretPath}"/></svg>`),
+    script(XML, `${SVG} width="64" height="64">`, `<image xlink:href="${secretPath}"/></svg>`),
   ),
   'entity of a file': refused(async ({ secretPath }) =>
     script(`${XML}<!DOCTYPE x [<!ENTITY e SYSTEM "file://${secretPath}">]><MPD>&e;</MPD>`),

@@ -10,5 +10,6 @@ const info = await probe(tools, sourcePath, signal)
 const plan = planSource(info, { canToneMap: false, chunkMinDurationMs: Infinity, mayCopy: false })
 const rungs = plan.rungs.map((rung) => ({ ...rung, crf: rung.crf + 3 }))
 for (const part of plan.parts) {
-  await encodePart({ tools, sourcePath, workDir, signal, threads: 2 }, { ...plan, rungs }, part)
+  const job = { tools, sourcePath, workDir, signal, threads: 2, stallMs: 120_000 }
+  await encodePart(job, { ...plan, rungs }, part)
 }

@@ -1,4 +1,5 @@
-export type ProgramName = 'ffmpeg' | 'ffprobe' | 'postgres' | 'redis' | 'nginx' | 'chromium'
+export type ProgramName =
+  'ffmpeg' | 'ffprobe' | 'bubblewrap' | 'postgres' | 'redis' | 'nginx' | 'chromium' | 'firefox'
 
 export const PROGRAMS: Record<ProgramName, { label: string; packages: Record<string, string> }>
 

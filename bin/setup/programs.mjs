@@ -19,6 +19,17 @@ export const PROGRAMS = {
     environmentVariable: 'FFPROBE_BIN',
     packages: { apt: 'ffmpeg', brew: 'ffmpeg', dnf: 'ffmpeg', apk: 'ffmpeg', pacman: 'ffmpeg' },
   },
+  bubblewrap: {
+    label: 'bubblewrap',
+    commands: ['bwrap'],
+    packages: {
+      apt: 'bubblewrap',
+      dnf: 'bubblewrap',
+      apk: 'bubblewrap',
+      pacman: 'bubblewrap',
+    },
+    otherwise: '(bubblewrap is for Linux only)',
+  },
   postgres: {
     label: 'PostgreSQL',
     commands: ['postgres'],
@@ -67,6 +78,19 @@ export const PROGRAMS = {
       pacman: 'chromium',
     },
     otherwise: 'npx playwright-core install --with-deps chromium',
+  },
+  firefox: {
+    label: 'Firefox',
+    commands: ['firefox-esr', 'firefox'],
+    environmentVariable: 'FIREFOX_BIN',
+    folders: ['/Applications/Firefox.app/Contents/MacOS'],
+    // As with Chromium.
+    packages: {
+      apt: isUbuntu() ? undefined : 'firefox-esr',
+      dnf: 'firefox',
+      apk: 'firefox-esr',
+      pacman: 'firefox',
+    },
   },
 }
 

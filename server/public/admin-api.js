@@ -100,6 +100,16 @@ export const addSubtitles = (id, form) =>
 export const removeSubtitles = (id, subtitlesId) =>
   request(`${VIDEOS}${id}/subtitles/${subtitlesId}/`, { method: 'DELETE' })
 
+/** All that a player needs; before viewers get it, if the rest is still being made. */
+export const getPlayback = (id) => request(`/content/${id}/playback/`)
+
+const WEBHOOKS = '/admin/api/webhooks/'
+export const listDeliveries = (query, signal) =>
+  request(`${WEBHOOKS}deliveries/?${new URLSearchParams(query)}`, { signal })
+export const replayDelivery = (id) =>
+  request(`${WEBHOOKS}deliveries/${id}/replay/`, { method: 'POST' })
+export const testWebhooks = () => request(`${WEBHOOKS}test/`, { method: 'POST' })
+
 /** Signed URLs name the server as viewers reach it; this page may be open under another name. */
 export function localUrl(url) {
   const { pathname, search } = new URL(url)

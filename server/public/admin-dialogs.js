@@ -1,16 +1,15 @@
 /** What is asked or shown in front of the page. */
-import { deleteVideo, editVideo, getVideo, localUrl } from './admin-api.js'
+import { deleteVideo, editVideo } from './admin-api.js'
 import { action, clearErrors, find, notify, setText, showError, whileBusy } from './admin-dom.js'
 import { replaceFile } from './admin-upload.js'
 
-const player = find('#player')
 const editor = find('#editor')
 const remover = find('#remover')
 const replacement = find('#replacement')
 /** What the open dialog's main button, or the chosen file, does. */
 let confirm = async () => undefined
 
-for (const dialog of [player, editor, remover]) {
+for (const dialog of [editor, remover]) {
   action(dialog, 'close').addEventListener('click', () => dialog.close())
 }
 
@@ -40,29 +39,6 @@ async function finish(dialog, button, { work, text, onDone }) {
     await onDone()
   })
 }
-
-export async function play({ id }) {
-  // Asked anew, because signed URLs do not last.
-  const video = await getVideo(id)
-  setText(find('#player-heading'), video.title)
-  const screen = find('video', player)
-  if (video.image_file) screen.poster = localUrl(video.image_file)
-  screen.src = localUrl(video.video_file)
-  open(player)
-  await screen.play().catch(() => undefined) // Then it waits for a click on its own button.
-}
-
-player.addEventListener('close', () => {
-  const screen = find('video', player)
-  screen.pause()
-  screen.removeAttribute('src')
-  screen.removeAttribute('poster')
-  screen.load()
-})
-find('video', player).addEventListener('error', (event) => {
-  if (!event.target.hasAttribute('src')) return
-  showError(player, { name: 'ApiError', message: 'The film could not be played.' })
-})
 
 export function edit(video, onDone) {
   const form = find('form', editor)

@@ -99,3 +99,26 @@ export function formatLeft(seconds) {
   if (minutes < 90) return `about ${minutes} min left`
   return `about ${Math.round(minutes / 60)} h left`
 }
+
+/** `12 s`, or `1:02:03` from a minute on. */
+export const formatTaken = (ms) =>
+  ms < 60_000 ? `${Math.max(1, Math.round(ms / 1000))} s` : formatDuration(ms)
+
+/** `19 Jun 2026, 12:00:05` as it is written where the person is. */
+export const formatTime = (instant) =>
+  new Date(instant).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+
+/** Copies what the nodes say. Browsers give pages the clipboard only by HTTPS; elsewhere the text is marked to be copied. */
+export async function copyText(nodes) {
+  try {
+    await navigator.clipboard.writeText(nodes.map((node) => node.textContent).join('\n\n'))
+    notify('Copied.')
+  } catch {
+    const range = document.createRange()
+    range.setStartBefore(nodes[0])
+    range.setEndAfter(nodes.at(-1))
+    getSelection().removeAllRanges()
+    getSelection().addRange(range)
+    notify('The text is marked: copy it with Ctrl+C.')
+  }
+}

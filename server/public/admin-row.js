@@ -1,21 +1,18 @@
 /** One video in the list. */
 import { localUrl } from './admin-api.js'
 import { action, copyOf, find, formatDuration, formatLeft, setText } from './admin-dom.js'
+import { createSteps, stepTitle } from './admin-steps.js'
+import { thumbHashToDataURL } from './thumbhash/thumbhash.js'
 
 const STATES = { pending: 'Waiting', processing: 'In progress', ready: 'Ready', error: 'Failed' }
-const STEPS = {
-  queued: 'Starting',
-  probe: 'Reading the file',
-  encode: 'Converting',
-  package: 'Packaging',
-  verify: 'Checking',
-  publish: 'Publishing',
-}
 
 /** `act(name, video)` is called for the row's buttons. */
 export function createRow(act) {
   const node = copyOf('video-template')
+  const steps = createSteps(find('.steps', node))
   let current = null
+  const [box, picture] = [find('.poster', node), find('img', node)]
+  picture.addEventListener('load', () => (box.style.backgroundImage = ''))
   node.addEventListener('click', (event) => {
     const button = event.target.closest('[data-action]')
     if (button) act(button.dataset.action, current, button)
@@ -25,6 +22,7 @@ export function createRow(act) {
     update(video) {
       current = video
       fill(node, video)
+      steps.update(video)
     },
   }
 }
@@ -34,11 +32,21 @@ function fill(node, video) {
   setText(find('.facts', node), factsOf(video))
   fillPoster(find('.poster', node), video)
   fillState(node, video)
-  action(node, 'play').disabled = video.video_file === null
-  action(node, 'retry').hidden = video.source?.state !== 'error'
+  action(node, 'play').disabled = Object.keys(video.converted_files).length === 0
+  fillRetry(node, video.source)
   for (const button of node.querySelectorAll('[data-action]')) {
     button.setAttribute('aria-label', `${button.textContent}: ${video.title}`)
   }
+}
+
+/** In front where something failed; else beside the steps, where it is not in the way. */
+function fillRetry(node, source) {
+  const isUrgent = source?.state === 'error' && source.is_kept
+  find('.actions [data-action="retry"]', node).hidden = !isUrgent
+  const again = find('.again', node)
+  again.hidden = isUrgent || !['ready', 'error'].includes(source?.state)
+  action(again, 'retry').disabled = source?.is_kept === false
+  find('.why', again).hidden = source?.is_kept !== false
 }
 
 function factsOf({ category, duration_ms, width, height, created_at }) {
@@ -56,8 +64,15 @@ function fillPoster(box, video) {
   if (picture.dataset.path === path) return
   picture.dataset.path = path
   picture.hidden = !url
+  box.style.backgroundImage = url && video.thumb_hash ? placeholder(video.thumb_hash) : ''
   if (url) picture.src = url
   else picture.removeAttribute('src')
+}
+
+/** What the poster looks like from far away, until it is there. */
+function placeholder(thumbHash) {
+  const bytes = Uint8Array.from(atob(thumbHash), (character) => character.charCodeAt(0))
+  return `url("${thumbHashToDataURL(bytes)}")`
 }
 
 /** A video whose file is being replaced is ready all the while; what is going on then is about the new file. */
@@ -78,11 +93,13 @@ function fillState(node, { processing_state: state, source, title }) {
 
 function nowOf(source, isNewFile) {
   if (source === null || source.state === 'ready') return ''
-  if (source.state === 'pending') return isNewFile ? 'waiting' : 'Its turn comes soon.'
+  if (source.state === 'pending') return isNewFile ? 'waits for its turn' : 'Its turn comes soon.'
   if (source.state === 'error') return isNewFile ? 'failed. The old one still plays.' : ''
   if (!source.progress) return 'Starting'
   const { step, percent, speed, eta_seconds: left, attempt } = source.progress
-  const parts = [STEPS[step] ?? step, `${Math.floor(percent)} %`]
+  // Between two steps, until a worker is free.
+  const title = step === 'queued' ? 'Waiting for its turn' : stepTitle(step)
+  const parts = [title, `${Math.floor(percent)} %`]
   if (left !== null && percent < 100) parts.push(formatLeft(left))
   if (speed !== null) parts.push(`${speed.toFixed(1)}× speed`)
   if (attempt > 1) parts.push(`try ${attempt}`)

@@ -1,8 +1,9 @@
 /** The list of videos: found, filtered, paged, and kept up to date. */
 import { listVideos, retryVideo } from './admin-api.js'
 import { find, notify, sentenceOf, setText, whileBusy } from './admin-dom.js'
-import { askToDelete, chooseReplacement, edit, play } from './admin-dialogs.js'
+import { askToDelete, chooseReplacement, edit } from './admin-dialogs.js'
 import { watchVideos } from './admin-events.js'
+import { play } from './admin-player.js'
 import { createRow } from './admin-row.js'
 import { showSubtitles } from './admin-subtitles.js'
 

@@ -3,6 +3,7 @@ import { listVideos, session, signIn, signOut } from './admin-api.js'
 import { clearErrors, find, notify, sentenceOf, showError, whileBusy } from './admin-dom.js'
 import { offerFile } from './admin-upload.js'
 import { reloadVideos, startVideos, stopVideos } from './admin-videos.js'
+import { startWebhooks, stopWebhooks } from './admin-webhooks.js'
 
 const PARTS = { signIn: find('#sign-in'), refused: find('#refused'), console: find('#console') }
 const account = find('#account')
@@ -13,7 +14,23 @@ function show(name) {
   account.hidden = name === 'signIn'
   if (name === 'console') startVideos()
   else stopVideos()
+  showView()
 }
+
+const views = [...document.querySelectorAll('#views a')]
+
+/** Films or webhooks, as the address says. */
+function showView() {
+  const shown = views.find((link) => link.hash === location.hash) ?? views[0]
+  for (const link of views) {
+    find(link.hash).hidden = link !== shown
+    if (link === shown) link.setAttribute('aria-current', 'page')
+    else link.removeAttribute('aria-current')
+  }
+  if (shown.hash === '#webhooks' && !PARTS.console.hidden) startWebhooks()
+  else stopWebhooks()
+}
+addEventListener('hashchange', showView)
 
 /** Finds out what the session may do by trying. */
 async function enter() {

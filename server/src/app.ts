@@ -310,6 +310,7 @@ export async function createApp(needs: {
             tools: settings.ffmpeg,
             workDir: settings.tasks.workDir,
             threads: availableParallelism(),
+            stallMs: settings.processing.stallMs,
             planning: {
               rungs: settings.processing.ladder,
               chunkMinDurationMs: settings.processing.chunkMinDurationMs,

@@ -90,16 +90,17 @@ describe('a media tool that misbehaves is one failed task', () => {
     return await adminVideo(superuser, id)
   }
 
-  /** A hanging tool is given less time than a film needs on a busy machine. */
-  async function expectFailure(code: string): Promise<void> {
-    app.settings.tasks.timeoutMs = code === 'timed_out' ? SOON_MS : AMPLE_MS
+  /** Of a film's failure. A hanging tool is given less time than a film needs on a busy machine. */
+  async function codeOfFailure(limitMs: number): Promise<string | undefined> {
+    app.settings.tasks.timeoutMs = limitMs
     const startedAt = performance.now()
-    const video = await outcomeOf(await app.superuser())
+    const { processing_state, source } = await outcomeOf(await app.superuser())
     expect(performance.now() - startedAt).toBeLessThan(20_000)
-    expect(video.processing_state).toBe('error')
-    expect(video.source?.error).toEqual({ code, message: expect.stringMatching(/^[A-Z].*\.$/) })
-    expect(video.source?.error?.message).not.toMatch(/\/|0x/)
+    expect(processing_state).toBe('error')
+    expect(source?.error?.message).toMatch(/^[A-Z].*\.$/)
+    expect(source?.error?.message).not.toMatch(/\/|0x/)
     await expectNothingLeft()
+    return source?.error?.code
   }
 
   async function installReal(): Promise<void> {
@@ -116,13 +117,13 @@ describe('a media tool that misbehaves is one failed task', () => {
   test.for(Object.entries(SCRIPTS))('ffmpeg %s', async ([, [code, script]]) => {
     await installReal()
     await install('ffmpeg', script)
-    await expectFailure(code)
+    expect(await codeOfFailure(code === 'timed_out' ? SOON_MS : AMPLE_MS)).toBe(code)
   })
 
   test.for(Object.entries(PROBE_SCRIPTS))('ffprobe %s', async ([, [code, script]]) => {
     await installReal()
     await install('ffprobe', script)
-    await expectFailure(code)
+    expect(await codeOfFailure(code === 'timed_out' ? SOON_MS : AMPLE_MS)).toBe(code)
   })
 
   test('a valid film that is not the one asked for is not published', async () => {
@@ -131,12 +132,13 @@ describe('a media tool that misbehaves is one failed task', () => {
     const make = `${REAL.ffmpeg} ${other} "$output"`
     const isOurEncode = 'case "$*" in *libx264*) ;; *) exec ' + REAL.ffmpeg + ' "$@";; esac'
     await install('ffmpeg', `${isOurEncode}\nMAKE='${make}'; ${FOR_EACH_OUTPUT}; exit 0`)
-    await expectFailure('verification_failed')
+    expect(await codeOfFailure(AMPLE_MS)).toBe('verification_failed')
   })
 
   test('the worker goes on', async () => {
     app.settings.tasks.timeoutMs = AMPLE_MS
     await installReal()
-    await aReadyVideo(app, await app.superuser())
+    const { processing_state } = await aReadyVideo(app, await app.superuser())
+    expect(processing_state).toBe('ready')
   })
 })

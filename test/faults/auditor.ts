@@ -1,36 +1,46 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
-import type { AdminVideo } from '@videoflix/contract'
+import type { AdminVideo, Playback } from '@videoflix/contract'
+import type { Database } from '../../server/src/db/database.ts'
+import type { ByteSpan, FragmentIndex } from '../../server/src/media/mp4/fragment-index.ts'
+import type { Client } from '../harness/client.ts'
 
 const exec = promisify(execFile)
 
 /**
- * Looks at a server from outside: what it says over HTTP, what lies in its folders, and whether that plays. Each finding
- * is a sentence; none is good.
+ * Looks at a server from outside: what it says over HTTP, what its rows name, what lies in its folders, and whether that
+ * plays. Each finding is a sentence; none is good.
  */
 export async function audit(facts: {
   dataDir: string
+  db: Database
   videos: AdminVideo[]
   /** By upload id. */
   sha256: Map<string, string>
   /** Files of uploads that nobody knows of, and that expire. */
   lostCreations: number
 }): Promise<string[]> {
-  const { dataDir, videos, sha256, lostCreations } = facts
+  const { dataDir, db, videos, sha256, lostCreations } = facts
   const findings: string[] = []
-  const kept = new Set(
-    videos.flatMap(({ id, converted_files: files, image_file: image }) =>
-      [...Object.values(files), image].flatMap((url) => (url === null ? [] : mediaPath(url, id))),
-    ),
+  const named = await keysOf(db)
+  const listed = videos.flatMap(({ id, converted_files: files, image_file: image }) =>
+    [...Object.values(files), image].flatMap((url) => (url === null ? [] : mediaPath(url, id))),
   )
-  for (const path of await filesBelow(join(dataDir, 'media'))) {
-    if (!kept.delete(path)) findings.push(`media/${path} belongs to nothing`)
+  for (const path of listed) {
+    if (!named.has(path)) findings.push(`media/${path} is listed, and no row names it`)
   }
-  for (const path of kept) findings.push(`media/${path} is listed and missing`)
+  const stored = await filesBelow(join(dataDir, 'media'))
+  for (const path of stored) {
+    if (!named.has(path)) findings.push(`media/${path} belongs to nothing`)
+  }
+  for (const path of named) {
+    if (!stored.includes(path)) findings.push(`media/${path} is named and missing`)
+  }
+  findings.push(...(await auditFragments(dataDir, db)), ...(await auditSteps(dataDir, db)))
 
   const originals = await filesBelow(join(dataDir, 'originals'))
   for (const name of originals) {
@@ -56,6 +66,95 @@ export async function audit(facts: {
     findings.push(`work/${name} is left`)
   }
   return findings
+}
+
+/** All that rows say is in the store of media. */
+async function keysOf(db: Database): Promise<Set<string>> {
+  const renditions = await db.selectFrom('renditions').select('object_key').execute()
+  const tracks = await db.selectFrom('audio_tracks').select('object_key').execute()
+  const subtitles = await db.selectFrom('subtitles').select('object_key').execute()
+  const sources = await db.selectFrom('sources').select(['poster_key', 'storyboard']).execute()
+  const stills = sources.flatMap(({ poster_key, storyboard }) => [
+    poster_key,
+    ...(storyboard?.sheets ?? []),
+  ])
+  const keys = [...renditions, ...tracks, ...subtitles].map((row) => row.object_key)
+  return new Set([...keys, ...stills].filter((key) => key !== null))
+}
+
+/** Every rendition and every track with a file has an index, nothing else has one, and no span leaves its file. */
+async function auditFragments(dataDir: string, db: Database): Promise<string[]> {
+  const rows = await db.selectFrom('fragment_indexes').select(['object_key', 'fragments']).execute()
+  const indexes = new Map(rows.map((row) => [row.object_key, row.fragments]))
+  const renditions = await db.selectFrom('renditions').select('object_key').execute()
+  const tracks = await db.selectFrom('audio_tracks').select('object_key').execute()
+  const findings: string[] = []
+  for (const { object_key: key } of [...renditions, ...tracks]) {
+    if (key === null) continue
+    const index = indexes.get(key)
+    indexes.delete(key)
+    const size = await stat(join(dataDir, 'media', key)).then(
+      (found) => found.size,
+      () => 0,
+    )
+    if (index === undefined) findings.push(`${key} has no fragment index`)
+    else if (index.sizeBytes !== size) findings.push(`${key} has ${size} bytes`)
+    else findings.push(...spansOf(index).flatMap((span) => misplaced(key, span, size)))
+  }
+  for (const key of indexes.keys()) findings.push(`a fragment index of ${key}, which nothing names`)
+  return findings
+}
+
+function spansOf({ video, audio, initBoth }: FragmentIndex): ByteSpan[] {
+  const tracks = [video, audio].filter((track) => track !== null)
+  const fragments = tracks.flatMap(({ offsets, lengths }) =>
+    offsets.map((offset, index): ByteSpan => [offset, lengths[index] ?? Number.NaN]),
+  )
+  return [...tracks.map(({ init }) => init), ...(initBoth ? [initBoth] : []), ...fragments]
+}
+
+function misplaced(key: string, [offset, length]: ByteSpan, size: number): string[] {
+  const isInside = offset >= 0 && length >= 0 && offset + length <= size
+  return isInside ? [] : [`${key} has a fragment at ${offset}, of ${length} bytes, beyond ${size}`]
+}
+
+/** What has ended has nothing left to do, and has left nothing for a next step. */
+async function auditSteps(dataDir: string, db: Database): Promise<string[]> {
+  const open = await db
+    .selectFrom('steps')
+    .innerJoin('sources', 'sources.id', 'steps.source_id')
+    .select(['steps.name', 'steps.state', 'source_id'])
+    .where('sources.state', 'in', ['ready', 'error'])
+    .where('steps.state', 'in', ['waiting', 'running'])
+    .execute()
+  const unfinished = await db
+    .selectFrom('sources')
+    .select('id')
+    .where('state', 'in', ['pending', 'processing'])
+    .execute()
+  const isNeeded = (file: string): boolean =>
+    unfinished.some(({ id }) => file.split('/')[1] === String(id))
+  const files = await filesBelow(join(dataDir, 'intermediates'))
+  return [
+    ...open.map((step) => `step ${step.name} of ${step.source_id} is ${step.state}`),
+    ...files.filter((file) => !isNeeded(file)).map((file) => `intermediates/${file} is left`),
+  ]
+}
+
+/** What a player would find at once: the playlists of a ready video, down to the first, and the small pictures. */
+export async function unplayable(client: Client, { id, title }: AdminVideo): Promise<string[]> {
+  const reply = await client.get(`/content/${id}/playback/`)
+  if (reply.status !== 200) return [`${title}: playback ${reply.status}`]
+  const { hls_url, dash_url, storyboard_url } = (await reply.json()) as Playback
+  const master = await (await fetch(hls_url)).text()
+  const playlists = master.split('\n').filter((line) => line.startsWith('http'))
+  if (playlists.length < 3) return [`${title}: a master playlist with ${playlists.length} others`]
+  const urls = [hls_url, dash_url, ...(storyboard_url ? [storyboard_url] : []), ...playlists]
+  const findings = urls.map(async (url) => {
+    const { status } = await fetch(url)
+    return status === 200 ? [] : [`${title}: ${status} for ${url}`]
+  })
+  return (await Promise.all(findings)).flat()
 }
 
 function mediaPath(url: string, videoId: number): string {

@@ -5,12 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { AdminVideo } from '@videoflix/contract'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { film } from '../films.ts'
+import { readSettings } from '../../server/src/config/settings.ts'
+import { openDatabase } from '../../server/src/db/database.ts'
+import { film, type GoodFilm } from '../films.ts'
 import type { Child } from '../harness/child.ts'
 import { freePort } from '../harness/free-port.ts'
 import { startCli, startServer } from '../harness/process.ts'
 import { temporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts'
-import { audit, programsIn, undecodable } from './auditor.ts'
+import { audit, programsIn, undecodable, unplayable } from './auditor.ts'
 import { chance } from './chance.ts'
 import { SUPERUSER, Uploader, type Upload } from './uploader.ts'
 
@@ -18,14 +20,22 @@ import { SUPERUSER, Uploader, type Upload } from './uploader.ts'
 const KILLS = Number(process.env['FAULT_KILLS'] ?? 20)
 const SEED = Number(process.env['FAULT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const A_WHILE = { timeout: 120_000, interval: 100 }
-const FILM_MS = 10_000
+/** Encoded as a whole, and copied in part; copied in part, and the rest in chunks. */
+const FILMS = {
+  'vp9 webm': { durationMs: 2000, qualities: ['120p', '360p'] },
+  'keyframes every 2.4 s': { durationMs: 12_000, qualities: ['120p', '360p', '720p'] },
+  'long enough for keyframes': { durationMs: 10_000, qualities: ['120p', '360p', '720p'] },
+} satisfies Partial<Record<GoodFilm, object>>
 const [MINUTE, LEASE_S] = [60_000, 3]
 
 let folder: TemporaryFolder
-let bytes: Buffer
+let films: Buffer[]
 let env: Record<string, string>
 let uploader: Uploader
-beforeAll(async () => void (bytes = await readFile(await film('long enough for keyframes'))))
+beforeAll(async () => {
+  const names = Object.keys(FILMS) as (keyof typeof FILMS)[]
+  films = await Promise.all(names.map(async (name) => await readFile(await film(name))))
+})
 beforeEach(async () => {
   folder = await temporaryFolder()
   env = {
@@ -37,15 +47,34 @@ beforeEach(async () => {
     MIN_FREE_DISK_BYTES: '0',
     JOB_LEASE: `${LEASE_S}`,
     JOB_SWEEP_INTERVAL: '1',
+    CHUNK_MIN_DURATION: '11',
     RATE_LIMIT_LOGIN: '100000/min',
     DJANGO_SUPERUSER_EMAIL: SUPERUSER.email,
     DJANGO_SUPERUSER_PASSWORD: SUPERUSER.password,
   }
-  uploader = new Uploader(`http://127.0.0.1:${env['PORT']}`, bytes)
+  uploader = new Uploader(`http://127.0.0.1:${env['PORT']}`, films)
   return () => folder.remove()
 })
 
 const idOf = (upload: Upload): string => upload.path.split('/').at(-1)!
+const sha256Of = ({ film: bytes }: Upload): string =>
+  createHash('sha256').update(bytes).digest('hex')
+
+function factsOf({ title }: { title: string }) {
+  const upload = uploader.uploads.find((each) => each.title === title)!
+  return Object.values(FILMS)[films.indexOf(upload.film)]!
+}
+
+/** As another process sees it. */
+async function audited(facts: Omit<Parameters<typeof audit>[0], 'db' | 'dataDir'>) {
+  const { settings } = readSettings(env, folder.path)
+  const db = await openDatabase(settings.database)
+  try {
+    return await audit({ ...facts, db, dataDir: folder.path })
+  } finally {
+    await db.destroy()
+  }
+}
 
 /** Waits until every upload is a video that is ready or says why not, and nothing else is left anywhere. */
 async function expectAllWell(): Promise<void> {
@@ -64,15 +93,15 @@ async function expectAllWell(): Promise<void> {
   const failed = videos.filter((video) => video.processing_state === 'error')
   expect(failed.filter((video) => !/\w+ \w+.*\.$/.test(video.processing_error ?? ''))).toEqual([])
   for (const video of ready) {
-    expect(Object.keys(video.converted_files)).toEqual(['120p', '360p', '720p'])
+    expect(Object.keys(video.converted_files)).toEqual(factsOf(video).qualities)
   }
-  const hash = createHash('sha256').update(bytes).digest('hex')
-  const sha256 = new Map(uploader.uploads.map((upload) => [idOf(upload), hash]))
+  const sha256 = new Map(uploader.uploads.map((upload) => [idOf(upload), sha256Of(upload)]))
   const { lostCreations } = uploader
-  await expect
-    .poll(() => audit({ dataDir: folder.path, videos, sha256, lostCreations }), A_WHILE)
-    .toEqual([])
-  for (const video of videos) expect(await undecodable(video, FILM_MS)).toEqual([])
+  await expect.poll(() => audited({ videos, sha256, lostCreations }), A_WHILE).toEqual([])
+  for (const video of ready) {
+    expect(await undecodable(video, factsOf(video).durationMs)).toEqual([])
+    expect(await unplayable(uploader.client, video)).toEqual([])
+  }
 }
 
 async function stopInOrder(server: Child): Promise<void> {
@@ -129,7 +158,9 @@ const MOMENTS = {
     const before = uploader.uploads.length
     await until(() => uploader.uploads.length > before)
     const share = random()
-    await until(() => uploader.uploads.at(-1)!.acknowledged >= share * bytes.length)
+    await until(
+      () => uploader.uploads.at(-1)!.acknowledged >= share * uploader.uploads.at(-1)!.film.length,
+    )
     await pause(random() * 150)
   },
   async finishing(random: () => number) {
@@ -201,7 +232,7 @@ describe('ending in order', () => {
     const startedAt = performance.now()
     await stopInOrder(server)
     expect(performance.now() - startedAt).toBeLessThan(10_000)
-    expect(await audit({ ...facts(upload), videos: [] })).toEqual([])
+    expect(await audited({ ...facts(upload), videos: [] })).toEqual([])
 
     await using next = await startServer({ env })
     await expectAllWell()
@@ -211,8 +242,7 @@ describe('ending in order', () => {
 })
 
 function facts(upload: Upload) {
-  const hash = createHash('sha256').update(bytes).digest('hex')
-  return { dataDir: folder.path, sha256: new Map([[idOf(upload), hash]]), lostCreations: 0 }
+  return { sha256: new Map([[idOf(upload), sha256Of(upload)]]), lostCreations: 0 }
 }
 
 describe('a worker of its own', () => {

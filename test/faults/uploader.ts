@@ -10,6 +10,7 @@ export interface Upload {
   /** Path on the server. Its last segment is the upload's id. */
   path: string
   acknowledged: number
+  film: Buffer
 }
 
 const TUS = { 'tus-resumable': '1.0.0' }
@@ -21,14 +22,15 @@ export class Uploader {
   readonly uploads: Upload[] = []
   /** Creations whose answer never came: what they left belongs to nobody, and goes with UPLOAD_TTL. */
   lostCreations = 0
-  readonly #film: Buffer
+  readonly #films: Buffer[]
   readonly #origin: string
   #client: Client
 
-  constructor(origin: string, film: Buffer) {
+  /** Each upload is the next one of the films. */
+  constructor(origin: string, films: Buffer[]) {
     this.#origin = origin
     this.#client = new Client(origin)
-    this.#film = film
+    this.#films = films
   }
 
   async logIn(): Promise<void> {
@@ -42,17 +44,18 @@ export class Uploader {
     const metadata = Object.entries({ title, filename: 'film.mp4', category: 'Drama' })
       .map(([name, value]) => `${name} ${Buffer.from(value).toString('base64')}`)
       .join(',')
+    const film = this.#films[this.uploads.length % this.#films.length]!
     this.lostCreations += 1
     const reply = await this.#client.request('/admin/api/uploads/', {
       method: 'POST',
-      headers: { ...TUS, 'upload-length': `${this.#film.length}`, 'upload-metadata': metadata },
+      headers: { ...TUS, 'upload-length': `${film.length}`, 'upload-metadata': metadata },
     })
     const path = reply.headers.get('location')
     if (reply.status !== 201 || path === null) {
       throw new Error(`creation: ${reply.status} ${await reply.text()}`)
     }
     this.lostCreations -= 1
-    const upload = { title, path: new URL(path, this.#origin).pathname, acknowledged: 0 }
+    const upload = { title, path: new URL(path, this.#origin).pathname, acknowledged: 0, film }
     this.uploads.push(upload)
     return upload
   }
@@ -66,9 +69,10 @@ export class Uploader {
       throw new Error(`bytes lost: told ${upload.acknowledged}, has ${offset}`)
     }
     upload.acknowledged = offset
-    const size = Math.ceil(this.#film.length / PATCHES)
-    while (upload.acknowledged < this.#film.length) {
-      const chunk = this.#film.subarray(upload.acknowledged, upload.acknowledged + size)
+    const { film } = upload
+    const size = Math.ceil(film.length / PATCHES)
+    while (upload.acknowledged < film.length) {
+      const chunk = film.subarray(upload.acknowledged, upload.acknowledged + size)
       const reply = await this.#client.request(upload.path, {
         method: 'PATCH',
         headers: {
@@ -82,6 +86,10 @@ export class Uploader {
       if (reply.status !== 204) throw new Error(`PATCH: ${reply.status} ${await reply.text()}`)
       upload.acknowledged = Number(reply.headers.get('upload-offset'))
     }
+  }
+
+  get client(): Client {
+    return this.#client
   }
 
   async videos(): Promise<AdminVideo[]> {

@@ -202,6 +202,14 @@ describe('time', () => {
     }
   })
 
+  test('sound that ends before the picture goes on in silence', async () => {
+    for (const made of [aVideoFrom, encodedFrom]) {
+      const { path } = last(await made('picture outlasts sound'))
+      const durations = await ffprobe(path, '-show_entries', 'stream=duration')
+      for (const seconds of durations.map(Number)) expect(seconds).toBeCloseTo(2, 1)
+    }
+  })
+
   test('interlace is gone', async () => {
     const made = await aVideoFrom('interlaced')
     expect(made.info.video.isInterlaced).toBe(true)

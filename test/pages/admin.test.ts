@@ -6,6 +6,7 @@ import { badFilm, film } from '../films.ts'
 import { startApp, SUPERUSER, type TestApp } from '../harness/app.ts'
 import { startChromium, type Chromium } from '../harness/chromium.ts'
 import { has } from '../harness/programs.ts'
+import { allDone } from '../videos/library.ts'
 
 const READY_MS = 60_000
 
@@ -93,9 +94,17 @@ describe.skipIf(!has('chromium') || !has('ffmpeg'))('pages in a browser', () => 
     await press('A <b>first</b> film', 'Play')
     const player = page.locator('#player video')
     await expect
-      .poll(() => player.evaluate((video: { currentTime: number }) => video.currentTime))
+      .poll(() => player.evaluate((video: { currentTime: number }) => video.currentTime), {
+        timeout: READY_MS,
+      })
       .toBeGreaterThan(0.3)
     await page.keyboard.press('Escape')
+
+    await row('A <b>first</b> film').getByText('Steps: all').click()
+    const retried = page.waitForResponse((reply) => reply.url().endsWith('/retry/'))
+    await press('A <b>first</b> film', 'Process again')
+    expect((await retried).status()).toBe(200)
+    await allDone(app)
 
     await press('A <b>first</b> film', 'Edit')
     const editor = page.getByRole('dialog', { name: 'Edit video' })
@@ -123,7 +132,7 @@ describe.skipIf(!has('chromium') || !has('ffmpeg'))('pages in a browser', () => 
   it('says why a film failed, and shows what is wrong under its field', async () => {
     await signIn(SUPERUSER)
     await upload(await badFilm('text'), 'Not a film')
-    await row('Not a film').getByText('Failed').waitFor({ timeout: READY_MS })
+    await row('Not a film').locator('.badge').getByText('Failed').waitFor({ timeout: READY_MS })
     expect(await row('Not a film').locator('.problem').textContent()).toMatch(/\w+\.$/)
     await row('Not a film')
       .getByRole('button', { name: /^Retry/ })

@@ -15,8 +15,8 @@ export interface WantedFilm {
   renditions: WantedRendition[]
   audio?: WantedAudio[]
   subtitles?: WantedSubtitles[]
-  /** One sheet: the file, or some bytes. */
-  storyboard?: Omit<Storyboard, 'sheets'> & { path?: string }
+  /** With its sheets as files; one of some bytes if there is none. */
+  storyboard?: Omit<Storyboard, 'sheets'> & { paths?: string[] }
   chapters?: { startMs: number; endMs: number; title: string }[]
   isPublished?: boolean
 }
@@ -168,8 +168,10 @@ export async function aFilm(app: TestApp, wanted: WantedFilm): Promise<InsertedF
     subtitleIds.push(id)
   }
   if (wanted.storyboard) {
-    const { path, ...layout } = wanted.storyboard
-    const sheets = [await store('storyboard-001.jpg', path)]
+    const { paths = [undefined], ...layout } = wanted.storyboard
+    const sheets = await Promise.all(
+      paths.map((path, index) => store(`storyboard-00${index + 1}.jpg`, path)),
+    )
     await db
       .updateTable('sources')
       .set({ storyboard: asJson({ ...layout, sheets } satisfies Storyboard) })

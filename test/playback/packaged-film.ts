@@ -54,8 +54,8 @@ export async function aPackagedFilm(folder: string): Promise<WantedFilm> {
       tileHeight: 46,
       columns: 3,
       rows: 2,
-      tiles: 6,
-      path: join(folder, 'sheet.jpg'),
+      tiles: 10,
+      paths: [join(folder, 'sheet-1.jpg'), join(folder, 'sheet-2.jpg')],
     },
   }
 }
@@ -71,9 +71,9 @@ async function encode(folder: string): Promise<void> {
     ...['-map', '0:v', '-vf', `scale=-2:${height}`, ...x264, ...grid, '-sc_threshold', '0'],
     join(folder, `video-${height}.mp4`),
   ])
-  const sheet = ['-map', '0:v', '-vf', 'fps=1/2,scale=80:46,tile=3x2', '-frames:v', '1']
+  const sheet = ['-map', '0:v', '-vf', 'fps=1/2,scale=80:46,tile=3x2', '-frames:v', '2']
   const picture = `testsrc2=size=640x360:rate=25:duration=${SECONDS}`
-  await make(picture, ...outputs, ...sheet, join(folder, 'sheet.jpg'))
+  await make(picture, ...outputs, ...sheet, join(folder, 'sheet-%d.jpg'))
   for (const [index, pitch] of [440, 880].entries()) {
     const sound = `sine=${pitch}:duration=${SECONDS}`
     await make(sound, '-c:a', 'aac', join(folder, `audio-${index}.mp4`))

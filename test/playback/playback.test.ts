@@ -151,7 +151,6 @@ describe.each(BACKENDS)('playback, on %s', (backend) => {
     const objects = urlsIn(text)
     expect(objects.map((url) => url.split(/[/?]/).at(-2))).toEqual([
       ...['360p.mp4', '720p.mp4', 'audio-1.mp4', 'subtitles-0.vtt', 'subtitles-1.vtt'],
-      'storyboard-001.jpg',
     ])
     for (const url of objects) expect((await get(url)).status).toBe(200)
   })

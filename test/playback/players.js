@@ -1,6 +1,6 @@
 // Runs in a browser: players of other people on one page, asked to do the same things.
 
-const TIMEOUT_MS = 8_000
+const TIMEOUT_MS = 30_000
 
 /** Each is given a video element and URLs, notes what goes wrong, and knows its qualities by height. */
 const PLAYERS = {
@@ -21,9 +21,8 @@ const PLAYERS = {
       speak(language) {
         player.audioTrack = player.audioTracks.findIndex(({ lang }) => lang === language)
       },
-      async subtitles() {
+      showSubtitles() {
         player.subtitleTrack = 0
-        return await firstCue(video)
       },
       destroy: () => player.destroy(),
     }
@@ -38,29 +37,38 @@ const PLAYERS = {
     return {
       heights: () => vhs.representations().map(({ height }) => height),
       choose(height) {
-        for (const each of vhs.representations()) each.enabled(each.height === height)
+        // What is enabled while others are is not switched to at once.
+        for (const each of vhs.representations()) each.enabled(false)
+        vhs
+          .representations()
+          .find((each) => each.height === height)
+          .enabled(true)
       },
-      languages: () => [...player.audioTracks()].map(({ language }) => language),
+      languages: () => Array.from(player.audioTracks(), ({ language }) => language),
       speak(language) {
-        for (const track of player.audioTracks()) track.enabled = track.language === language
+        const track = Array.from(player.audioTracks()).find((each) => each.language === language)
+        track.enabled = true
       },
-      async subtitles() {
-        const tracks = () => [...player.textTracks()].filter(({ kind }) => kind === 'subtitles')
-        await until(() => tracks().length > 0, 'subtitles')
-        tracks()[0].mode = 'showing'
-        await until(() => tracks()[0].cues?.length > 0, 'cues')
-        return cueOf(tracks()[0])
+      showSubtitles() {
+        const tracks = Array.from(player.textTracks())
+        tracks.find(({ kind }) => kind === 'subtitles').mode = 'showing'
       },
+      textTracks: () => player.textTracks(),
       destroy: () => player.dispose(),
     }
   },
 
-  'shaka-player hls': (video, { hls }, errors) => shakaPlayer(video, hls, errors),
-  'shaka-player dash': (video, { dash }, errors) => shakaPlayer(video, dash, errors),
+  'shaka-player hls': (video, { hls, storyboard }, errors) =>
+    shakaPlayer(video, hls, storyboard, errors),
+  'shaka-player dash': (video, { dash, storyboard }, errors) =>
+    shakaPlayer(video, dash, storyboard, errors),
 
   async dashjs(video, { dash }, errors) {
     const player = dashjs.MediaPlayer().create()
     player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => errors.push(error.message))
+    // It pauses the element there, which has not ended then.
+    let hasEnded = false
+    player.on(dashjs.MediaPlayer.events.PLAYBACK_ENDED, () => (hasEnded = true))
     player.updateSettings({
       debug: { logLevel: dashjs.Debug.LOG_LEVEL_NONE },
       streaming: { buffer: { bufferTimeAtTopQuality: 60, bufferTimeDefault: 60 } },
@@ -81,13 +89,23 @@ const PLAYERS = {
         const tracks = player.getTracksFor('audio')
         player.setCurrentTrack(tracks.find(({ lang }) => lang === language))
       },
-      async subtitles() {
+      showSubtitles() {
         player.setTextTrack(0)
         player.enableText(true)
-        return await firstCue(video)
       },
+      hasEnded: () => hasEnded,
       destroy: () => player.destroy(),
     }
+  },
+
+  /** Picture and sound in one stream, and nothing to choose. */
+  async 'hls.js muxed'(video, { muxed: hls }, errors) {
+    const { destroy } = await PLAYERS['hls.js'](video, { hls }, errors)
+    return { heights: () => [], destroy }
+  },
+  async 'shaka-player muxed'(video, { muxed }, errors) {
+    const { destroy } = await shakaPlayer(video, muxed, null, errors)
+    return { heights: () => [], destroy }
   },
 
   /** The element alone, with one rendition. */
@@ -99,13 +117,13 @@ const PLAYERS = {
   },
 }
 
-async function shakaPlayer(video, url, errors) {
+async function shakaPlayer(video, url, storyboard, errors) {
   shaka.polyfill.installAll()
   const player = new shaka.Player()
   player.addEventListener('error', ({ detail }) => errors.push(`${detail.code} ${detail.data}`))
   await player.attach(video)
   player.configure({ streaming: { bufferingGoal: 60 } })
-  await player.load(url)
+  await player.load(url, null, url.startsWith('data:') ? 'application/x-mpegurl' : null)
   return {
     heights: () => [...new Set(player.getVariantTracks().map(({ height }) => height))],
     choose(height) {
@@ -120,21 +138,18 @@ async function shakaPlayer(video, url, errors) {
     speak(language) {
       player.selectAudioTrack(player.getAudioTracks().find((track) => track.language === language))
     },
-    async subtitles() {
-      player.selectTextTrack(player.getTextTracks()[0])
-      return await firstCue(video)
-    },
-    async thumbnail(seconds) {
-      const [track] = player.getImageTracks()
-      const { uris, positionX, positionY, width, height, startTime } = await player.getThumbnails(
-        track.id,
-        seconds,
-      )
-      const image = new Image()
-      image.src = uris[0]
-      await image.decode()
-      const sheet = [image.naturalWidth, image.naturalHeight]
-      return { place: [positionX, positionY, width, height], startTime, sheet }
+    showSubtitles: () => player.selectTextTrack(player.getTextTracks()[0]),
+    async thumbnails() {
+      const { id } = await player.addThumbnailsTrack(storyboard, 'text/vtt')
+      const places = []
+      for (const seconds of [3, 15]) {
+        const { uris, positionX, positionY, startTime } = await player.getThumbnails(id, seconds)
+        const image = new Image()
+        image.src = uris[0]
+        await image.decode()
+        places.push({ startTime, x: positionX, y: positionY, sheetWidth: image.naturalWidth })
+      }
+      return places
     },
     destroy: () => player.destroy(),
   }
@@ -155,10 +170,11 @@ window.watch = async (name, urls) => {
     await element().play()
     await advances(element())
     seen.duration = element().duration
+    player.showSubtitles?.()
     await until(() => isBuffered(element()), 'the whole film')
     await seek(element(), 4)
     seen.widths = {}
-    for (const height of [seen.heights.at(-1), seen.heights[0]].filter(Boolean)) {
+    for (const height of [seen.heights.at(-1), seen.heights.at(-2)].filter(Boolean)) {
       const width = Math.round((height * 16) / 9)
       player.choose(height)
       await until(() => element().videoWidth === width, `a picture ${width} wide`)
@@ -172,14 +188,16 @@ window.watch = async (name, urls) => {
       player.speak(seen.languages.at(-1))
       await advances(element())
     }
-    seen.subtitles = await player.subtitles?.()
-    seen.thumbnail = await player.thumbnail?.(3)
+    if (player.showSubtitles)
+      seen.subtitles = await firstCue(player.textTracks?.() ?? element().textTracks)
+    seen.thumbnails = await player.thumbnails?.()
     await seek(element(), seen.duration - 1)
-    await until(() => element().ended, 'the end')
+    await until(() => element().ended || player.hasEnded?.(), 'the end')
     seen.endedAt = element().currentTime
     return seen
   } catch (error) {
-    throw new Error(`${error.message}: ${JSON.stringify({ seen, now: stateOf(element()) })}`)
+    const now = stateOf(element())
+    throw new Error(`${error.message}: ${JSON.stringify({ seen, now })}`, { cause: error })
   } finally {
     await player.destroy()
   }
@@ -203,7 +221,7 @@ function isBuffered(video) {
 async function seek(video, seconds) {
   video.currentTime = seconds
   await until(() => !video.seeking, `the place at ${seconds} s`)
-  if (!video.ended) await advances(video)
+  await advances(video)
 }
 
 async function advances(video) {
@@ -211,13 +229,13 @@ async function advances(video) {
   await until(() => video.currentTime > from + 0.3 || video.ended, `time to pass after ${from} s`)
 }
 
-async function firstCue(video) {
-  const tracks = () => [...video.textTracks].filter(({ cues }) => cues?.length > 0)
-  await until(() => tracks().length > 0, 'cues')
-  return cueOf(tracks()[0])
-}
-
-function cueOf({ cues: [{ startTime, endTime, text }] }) {
+async function firstCue(tracks) {
+  const cues = () =>
+    Array.from(tracks)
+      .filter(({ kind }) => kind === 'subtitles')
+      .flatMap((track) => Array.from(track.cues ?? []))
+  await until(() => cues().length > 0, 'cues')
+  const [{ startTime, endTime, text }] = cues()
   return { startTime, endTime, text }
 }
 

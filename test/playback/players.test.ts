@@ -1,7 +1,8 @@
 import type { Playback } from '@videoflix/contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startApp } from '../harness/app.ts'
-import { startChromium } from '../harness/chromium.ts'
+import { startChromium, type Chromium } from '../harness/chromium.ts'
+import { startFirefox, type Firefox } from '../harness/firefox.ts'
 import { has } from '../harness/programs.ts'
 import { temporaryFolder } from '../harness/temporary-folder.ts'
 import { aFilm } from './film.ts'
@@ -11,28 +12,31 @@ import { startPlayerSite } from './site.ts'
 interface Urls {
   hls: string
   dash: string
+  storyboard: string | null
+  /** A media playlist with picture and sound in one, as a `data:` URL. */
+  muxed: string
   /** One rendition, as a file. */
   file: string
 }
 
-/** What `players.js` tells. */
-interface Seen {
-  failure?: string
-  errors: string[]
-}
-
-const PLAYERS = ['hls.js', 'video.js', 'shaka-player hls', 'shaka-player dash', 'dashjs']
-
-/** What every player must have shown that chooses among renditions. */
-const EVERYTHING = {
+/** What `players.js` must have seen. */
+const TO_THE_END = {
   errors: [],
-  heights: HEIGHTS,
   duration: expect.closeTo(SECONDS, 0),
-  widths: { 360: 640, 180: 320 },
-  languages: expect.arrayContaining(['en', 'de']),
-  subtitles: { startTime: 1, endTime: 9, text: 'Bonjour' },
   endedAt: expect.closeTo(SECONDS, 0),
 }
+const EVERYTHING = {
+  ...TO_THE_END,
+  heights: HEIGHTS,
+  widths: { 360: 640, 270: 480 },
+  languages: expect.arrayContaining(['en', 'de']),
+  subtitles: { startTime: 1, endTime: 9, text: 'Bonjour' },
+}
+/** From the storyboard: the second picture of each sheet. */
+const THUMBNAILS = [
+  { startTime: 2, x: 80, y: 0, sheetWidth: 240 },
+  { startTime: 14, x: 80, y: 0, sheetWidth: 240 },
+]
 
 describe('on a page of another origin, without cookies', () => {
   const resources = new AsyncDisposableStack()
@@ -42,34 +46,78 @@ describe('on a page of another origin, without cookies', () => {
     const folder = resources.use(await temporaryFolder())
     site = resources.use(await startPlayerSite()).origin
     const app = resources.use(await startApp({ env: { CORS_ALLOWED_ORIGINS: site } }))
-    const { videoId } = await aFilm(app, await aPackagedFilm(folder.path))
+    const { videoId, sourceId } = await aFilm(app, await aPackagedFilm(folder.path))
     const viewer = await app.viewer()
-    const { hls_url, dash_url } = (await (
-      await viewer.get(`/content/${videoId}/playback/`)
-    ).json()) as Playback
+    const told = await viewer.get(`/content/${videoId}/playback/`)
+    const { hls_url, dash_url, storyboard_url } = (await told.json()) as Playback
     const file = await viewer.get(`/content/video-url/${videoId}/`)
-    urls = { hls: hls_url, dash: dash_url, file: ((await file.json()) as { url: string }).url }
+    const { url } = (await file.json()) as { url: string }
+    const playlist = await viewer.get(`/content/${videoId}/${sourceId}/360p.m3u8`)
+    const muxed = `data:application/vnd.apple.mpegurl,${encodeURIComponent(await playlist.text())}`
+    urls = { hls: hls_url, dash: dash_url, storyboard: storyboard_url, muxed, file: url }
   })
   afterAll(() => resources.disposeAsync())
 
+  /** What a page does that has `players.js` in it. */
+  const watching = (name: string): string =>
+    `watch(${JSON.stringify(name)}, ${JSON.stringify(urls)})`
+
   describe.skipIf(!has('chromium'))('Chromium', () => {
-    async function watch(name: string): Promise<Seen> {
-      await using chromium = await startChromium()
+    let chromium: Chromium
+    beforeAll(async () => {
+      chromium = await startChromium()
+    })
+    afterAll(() => chromium.stop())
+
+    async function watch(name: string): Promise<unknown> {
       const tab = await chromium.context.newPage()
       await tab.goto(site)
-      return await tab.evaluate(`watch(${JSON.stringify(name)}, ${JSON.stringify(urls)})`)
+      const seen: unknown = await tab.evaluate(watching(name))
+      await tab.close()
+      return seen
     }
 
-    test.each(PLAYERS)('%s plays, seeks, switches and ends', async (name) => {
+    test.each(['hls.js', 'video.js', 'dashjs'])('%s plays, seeks, switches, ends', async (name) => {
       expect(await watch(name)).toMatchObject(EVERYTHING)
     })
 
-    test('the element alone plays a rendition, seeks and ends', async () => {
-      expect(await watch('native')).toMatchObject({
-        errors: [],
-        duration: expect.closeTo(SECONDS, 0),
-        endedAt: expect.closeTo(SECONDS, 0),
-      })
+    test.each(['shaka-player hls', 'shaka-player dash'])(
+      '%s does so too, and shows small pictures',
+      async (name) => {
+        expect(await watch(name)).toMatchObject({ ...EVERYTHING, thumbnails: THUMBNAILS })
+      },
+    )
+
+    test.each(['hls.js muxed', 'shaka-player muxed'])('%s plays, seeks, ends', async (name) => {
+      expect(await watch(name)).toMatchObject(TO_THE_END)
+    })
+
+    test('the element alone plays a rendition, seeks, ends', async () => {
+      expect(await watch('native')).toMatchObject(TO_THE_END)
+    })
+  })
+
+  describe.skipIf(!has('firefox'))('Firefox', () => {
+    let firefox: Firefox
+    beforeAll(async () => {
+      firefox = await startFirefox()
+    })
+    afterAll(() => firefox.stop())
+
+    async function watch(name: string): Promise<unknown> {
+      const tab = await firefox.browser.newPage()
+      await tab.goto(site)
+      const seen: unknown = await tab.evaluate(watching(name))
+      await tab.close()
+      return seen
+    }
+
+    test.each(['hls.js', 'dashjs'])('%s plays, seeks, switches, ends', async (name) => {
+      expect(await watch(name)).toMatchObject(EVERYTHING)
+    })
+
+    test('the element alone plays a rendition, seeks, ends', async () => {
+      expect(await watch('native')).toMatchObject(TO_THE_END)
     })
   })
 })

@@ -168,6 +168,9 @@ export const ENV_GROUPS = {
     TRANSCODE_LOCALLY: flag.describe(
       'Run a worker inside the server process. Default True; set False where `videoflix worker` runs.',
     ),
+    FFMPEG_STALL_TIMEOUT: seconds(1).describe(
+      'How long ffmpeg may make no progress before it is ended. Default 120.',
+    ),
     FFMPEG_BIN: text.describe('The ffmpeg program. Default `ffmpeg`.'),
     FFPROBE_BIN: text.describe('The ffprobe program. Default: beside FFMPEG_BIN, else `ffprobe`.'),
   },

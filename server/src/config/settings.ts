@@ -83,6 +83,8 @@ export interface Settings {
     chunkMinDurationMs: number
     earlyReady: boolean
     keepOriginal: boolean
+    /** Longest time without progress of ffmpeg. */
+    stallMs: number
   }
   rateLimits: { login: Rate; loginAccount: Rate; register: Rate; forgot: Rate; emailExists: Rate }
   webhooks: WebhookSettings
@@ -209,6 +211,7 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       chunkMinDurationMs: env.CHUNK_MIN_DURATION ?? 10 * MINUTE,
       earlyReady: env.EARLY_READY ?? false,
       keepOriginal: env.KEEP_ORIGINAL ?? true,
+      stallMs: env.FFMPEG_STALL_TIMEOUT ?? 2 * MINUTE,
     },
     rateLimits: {
       login: env.RATE_LIMIT_LOGIN ?? { count: 20, windowMs: MINUTE },

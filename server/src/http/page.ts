@@ -1,22 +1,30 @@
 import type { FastifyReply } from 'fastify'
 
 /** Our own pages: they load from this server alone, and no other page may frame them. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "media-src 'self'",
-  "connect-src 'self'",
-  "form-action 'none'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
+const policy = (mediaSources: string): string =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    `media-src ${mediaSources}`,
+    "connect-src 'self'",
+    "form-action 'none'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
 
-/** Sends a page for people, with the status that the reply has. It is never kept by caches. */
-export function sendPage(reply: FastifyReply, html: string): FastifyReply {
+/**
+ * Sends a page for people, with the status that the reply has. It is never kept by caches. A page that `hasPlayer` may
+ * give a video element the film piece by piece, which has a `blob:` URL then (Media Source Extensions).
+ */
+export function sendPage(
+  reply: FastifyReply,
+  html: string,
+  { hasPlayer } = { hasPlayer: false },
+): FastifyReply {
   return reply
-    .header('content-security-policy', POLICY)
+    .header('content-security-policy', policy(hasPlayer ? "'self' blob:" : "'self'"))
     .header('cache-control', 'no-store')
     .type('text/html; charset=utf-8')
     .send(html)

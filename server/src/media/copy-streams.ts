@@ -1,15 +1,18 @@
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { copyArgs } from './encode-args.ts'
 import { run } from './ffmpeg.ts'
 import type { MediaInfo } from './media-info.ts'
 import { commandLine, progressOf, type MediaJob } from './media-job.ts'
 import { describeCopy } from './mp4/describe-copy.ts'
+import { padSound } from './pad-sound.ts'
 import { audioPlans, copyCandidate, planSource, type PlanOptions, type SourcePlan } from './plan.ts'
 import { reachMs } from './reach.ts'
 import { refuseRunaway, refuseTruncated } from './truncation.ts'
 
 const MINUTE = 60_000
+/** For tables, and for films of a few pictures. */
+const SPARE_BYTES = 64 * 1024 * 1024
 
 export interface CopiedStreams {
   /** With the copied rung, or without it where it turned out not to be playable as it is. */
@@ -45,20 +48,29 @@ export async function copyStreams(
     cwd: job.workDir,
     signal: job.signal,
     limitMs: 15 * MINUTE + 2 * info.durationMs,
-    stallMs: 2 * MINUTE,
+    stallMs: job.stallMs,
+    maxFileBytes: SPARE_BYTES + 2 * info.sizeBytes,
     onProgress: ({ outTimeMs, speed }) => {
       refuseRunaway(info.durationMs, outTimeMs)
       job.onProgress?.(progressOf(outTimeMs, info.durationMs, speed))
     },
   })
   const files = [candidate.file, ...streams.audio.map(({ file }) => file)]
-  if (exitCode !== 0 || stderr !== '') return await discard(job, files, info, options, stderr)
+  const isWritten = exitCode === 0 && stderr === '' && (await exist(job.workDir, files))
+  if (!isWritten) return await discard(job, files, info, options, stderr)
   const copied = await describeCopy(join(job.workDir, candidate.file), job.signal)
   const plan = planSource(info, options, copied)
   if (plan.copied === null) return await discard(job, files, info, options, stderr)
-  const reached = await reachMs(job.tools, job.workDir, files, job.signal)
+  const pictureMs = await reachMs(job.tools, job.workDir, [candidate.file], job.signal)
+  const reached = Math.max(pictureMs, await padSound(job, streams.audio, pictureMs))
   refuseTruncated(info.durationMs, reached)
   return { plan, files, reachMs: reached, output: stderr }
+}
+
+/** An exit code of 0 says little. */
+async function exist(folder: string, files: string[]): Promise<boolean> {
+  const there = new Set(await readdir(folder))
+  return files.every((file) => there.has(file))
 }
 
 async function discard(

@@ -60,6 +60,22 @@ export function copyArgs(
   ]
 }
 
+/**
+ * Makes one track of sound again, with silence behind it until the picture ends. Players that read picture and sound
+ * apart take the end of the shorter one for the end of the film.
+ */
+export function paddedAudioArgs(audio: AudioPlan, seconds: number, sourcePath: string): string[] {
+  const encoded = { ...audio, isCopied: false }
+  const padded = `apad=whole_dur=${told(seconds)}`
+  const graph = audioChain(encoded).replace(/(?=\[a\d+\]$)/, `,${padded}`)
+  return [
+    ...QUIET,
+    ...[...HARDENED_INPUT, '-i', `file:${sourcePath}`],
+    ...['-filter_complex', graph],
+    ...audioOutput(encoded),
+  ]
+}
+
 const QUIET = [
   ...['-hide_banner', '-v', 'error', '-nostdin', '-y'],
   ...['-nostats', '-progress', 'pipe:1', '-stats_period', '0.25'],

@@ -2,6 +2,7 @@ import { encodeArgs } from './encode-args.ts'
 import { MediaFailure } from './failure.ts'
 import { run } from './ffmpeg.ts'
 import { commandLine, progressOf, type MediaJob } from './media-job.ts'
+import { padSound } from './pad-sound.ts'
 import type { EncodePart } from './parts.ts'
 import type { SourcePlan } from './plan.ts'
 import { tooManyPixels } from './choose-streams.ts'
@@ -11,7 +12,8 @@ import { complainsOfSize } from './whitelist.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
-const STALL_MS = 2 * MINUTE
+/** For tables, and for films of a few pictures. */
+const SPARE_BYTES = 64 * 1024 * 1024
 
 export interface EncodedPart {
   /** Names in the working directory. Of a chunk in which the film has no frame: none. */
@@ -41,7 +43,8 @@ export async function encodePart(
     cwd: job.workDir,
     signal: job.signal,
     limitMs: 15 * MINUTE + 30 * expectedMs,
-    stallMs: STALL_MS,
+    stallMs: job.stallMs,
+    ...mostBytes(plan, expectedMs),
     onProgress: ({ outTimeMs, speed }) => {
       reportedMs = Math.max(reportedMs, outTimeMs)
       refuseRunaway(expectedMs, reportedMs)
@@ -51,10 +54,12 @@ export async function encodePart(
   if (exitCode !== 0 && !isEmptyChunk(part, stderr)) throw undecodable(stderr)
   const files = filesOf(plan, part)
   if (files.length === 0) return { files, reachMs: 0, output: stderr }
-  // One picture, as all rungs have the same times, and the sound.
-  const told = [...files.filter(isVideo).slice(-1), ...files.filter((file) => !isVideo(file))]
-  const reached = await reachMs(job.tools, job.workDir, told, job.signal)
-  if (reached === 0 && isLater(part)) return { files: [], reachMs: 0, output: stderr }
+  // One picture, as all rungs have the same times.
+  const pictures = files.filter(isVideo).slice(-1)
+  const pictureMs = await reachMs(job.tools, job.workDir, pictures, job.signal)
+  if (pictureMs === 0 && isLater(part)) return { files: [], reachMs: 0, output: stderr }
+  const soundMs = part.hasAudio ? await padSound(job, plan.audio, pictureMs) : 0
+  const reached = Math.max(pictureMs, soundMs)
   if (reached === 0) throw undecodable(stderr)
   refuseRunaway(expectedMs, reached)
   // A picture alone may be shorter than the film; packaging sees both.
@@ -69,6 +74,13 @@ function lengthMs({ durationMs }: SourcePlan, { range }: EncodePart): number {
     SECOND,
     Math.min(durationMs, (range.to ?? Infinity) * SECOND) - range.from * SECOND,
   )
+}
+
+/** Twice what the highest rate allows; without a bound where the length is unknown. */
+function mostBytes({ rungs }: SourcePlan, expectedMs: number): { maxFileBytes?: number } {
+  if (expectedMs === 0) return {}
+  const highestBps = Math.max(1_000_000, ...rungs.map(({ maxrateBps }) => maxrateBps))
+  return { maxFileBytes: SPARE_BYTES + Math.ceil((2 * highestBps * expectedMs) / 8000) }
 }
 
 function filesOf(plan: SourcePlan, part: EncodePart): string[] {

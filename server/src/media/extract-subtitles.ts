@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { run } from './ffmpeg.ts'
 import { commandLine, type MediaJob } from './media-job.ts'
 import type { SourcePlan, SubtitlePlan } from './plan.ts'
-import { HARDENED_SUBTITLES } from './whitelist.ts'
+import { HARDENED_PROBE } from './whitelist.ts'
 
 const MINUTE = 60_000
 const MOST_BYTES = 64 * 1024 * 1024
@@ -19,7 +19,7 @@ export async function extractSubtitles(
   const args = [
     ...['-hide_banner', '-v', 'error', '-nostdin', '-y'],
     ...['-nostats', '-progress', 'pipe:1', '-stats_period', '0.25'],
-    ...[...HARDENED_SUBTITLES, '-i', `file:${job.sourcePath}`],
+    ...[...HARDENED_PROBE, '-i', `file:${job.sourcePath}`],
     ...subtitles.flatMap(({ streamIndex, file }) => [
       ...['-map', `0:${streamIndex}`, '-map_metadata', '-1', '-map_chapters', '-1'],
       ...['-c:s', 'webvtt', '-f', 'webvtt', file],

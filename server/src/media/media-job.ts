@@ -11,6 +11,8 @@ export interface MediaJob {
   signal: AbortSignal
   /** Cores to use. */
   threads: number
+  /** Longest time without progress of a program, before it is killed. */
+  stallMs: number
   onProgress?: (progress: StepProgress) => void
   /** Told before a program is started: its whole command line. */
   onCommand?: (command: string) => void

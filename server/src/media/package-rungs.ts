@@ -118,7 +118,7 @@ async function verified(
   const files = await verify({ tools, workDir, rungs, hasAudio, encodedMs, signal })
   return rungs.flatMap(({ name, file, width, height }, at) => {
     const [known, made] = [files[at], packaged[at]]
-    if (known === undefined || made?.video == null || made.index.video === null) return []
+    if (known === undefined || !made?.video || made.index.video === null) return []
     const { averageBps: bitrateBps, peakBps, video, index } = made
     const { sizeBytes, durationMs } = known
     return {

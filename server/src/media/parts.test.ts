@@ -68,11 +68,8 @@ test('chunks follow each other without a gap, whatever the film', () => {
     fc.property(seconds, seconds, (length, least) => {
       const parts = divide({ ...work, durationMs: length * 1000, chunkMinDurationMs: least * 1000 })
       const ranges = parts.flatMap(({ range }) => range ?? [])
-      if (length < least) {
-        expect(ranges).toEqual([])
-        return
-      }
-      expect(ranges[0]?.from).toBe(0)
+      expect(ranges.length > 0).toBe(length >= least)
+      expect(ranges[0]?.from ?? 0).toBe(0)
       for (const [index, { from, to }] of ranges.entries()) {
         expect(from % 4).toBe(0)
         expect(to).toBe(ranges[index + 1]?.from ?? null)

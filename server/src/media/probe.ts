@@ -108,6 +108,7 @@ function parsed(json: string): unknown {
 
 /** ffprobe says only on stderr whether it knows the format and may not open it. */
 function unreadable(stderr: string): MediaFailure {
+  if (complainsOfSize(stderr)) return tooManyPixels()
   const codec = /Codec \((\w+)\) not on whitelist/.exec(stderr)
   if (codec !== null) return unsupportedCodec('film', codec[1])
   return /Format not on whitelist/i.test(stderr)

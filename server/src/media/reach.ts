@@ -27,5 +27,5 @@ export async function reachMs(
       return Math.round(Number.parseFloat(stdout) * SECOND) || 0
     }),
   )
-  return Math.max(...durations)
+  return Math.max(0, ...durations)
 }

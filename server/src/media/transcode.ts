@@ -49,7 +49,8 @@ export interface ProcessedMedia {
  */
 export async function transcode(given: Transcoding): Promise<ProcessedMedia> {
   const { options: wished, ...rest } = given
-  const job: MediaJob = { ...rest, threads: given.threads ?? availableParallelism() }
+  const threads = given.threads ?? availableParallelism()
+  const job: MediaJob = { ...rest, threads, stallMs: 120_000 }
   const info = await probe(job.tools, job.sourcePath, job.signal)
   const options = await planOptions(job.tools, info, wished)
   const { plan } = await copyStreams(await within(job, COPY_PART), info, options)

@@ -56,16 +56,13 @@ export function complainsOfSize(stderr: string): boolean {
 /** Input options for every start of ffmpeg on a source. */
 export const HARDENED_INPUT = hardened([...VIDEO_CODECS, ...AUDIO_CODECS, ...DECODERS])
 
-/** Input options for every start of ffprobe on a source. */
+/** Input options for every start of ffprobe on a source, and of ffmpeg where it is to read subtitles. */
 export const HARDENED_PROBE = hardened([
   ...VIDEO_CODECS,
   ...AUDIO_CODECS,
   ...DECODERS,
   ...BYSTANDERS,
 ])
-
-/** Input options for the extraction of text subtitles. */
-export const HARDENED_SUBTITLES = HARDENED_PROBE
 
 function hardened(decoders: string[]): string[] {
   return [

@@ -1,4 +1,5 @@
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import fastifyStatic from '@fastify/static'
 import { CATEGORIES } from '@videoflix/contract'
 import { resetPasswordPage } from '../accounts/pages.ts'
@@ -10,6 +11,12 @@ import type { Mailbox } from '../ports/mailer/file-mailer.ts'
 import { render } from '../templates/templates.ts'
 
 const PUBLIC_DIR = join(import.meta.dirname, '..', '..', 'public')
+
+/** What pages take from packages, by the folder below `/assets/` in which they ask for it. */
+const LIBRARIES = {
+  hls: fileURLToPath(import.meta.resolve('hls.js/dist/hls.min.mjs')),
+  thumbhash: fileURLToPath(import.meta.resolve('thumbhash')),
+}
 
 /** The few pages that people see without the web client. */
 export async function pageRoutes(
@@ -26,6 +33,16 @@ export async function pageRoutes(
     decorateReply: false,
     schemaHide: true,
   })
+  for (const [folder, file] of Object.entries(LIBRARIES)) {
+    await server.register(fastifyStatic, {
+      root: dirname(file),
+      prefix: `/assets/${folder}/`,
+      index: false,
+      decorateReply: false,
+      schemaHide: true,
+      allowedPath: (path) => path === `/${basename(file)}`,
+    })
+  }
 
   server.get('/', page, async (_request, reply) => {
     const { status, components } = await checkHealth()
@@ -44,7 +61,7 @@ export async function pageRoutes(
   )
 
   server.get('/admin/', page, (_request, reply) =>
-    sendPage(reply, render('pages/admin', { categories: CATEGORIES })),
+    sendPage(reply, render('pages/admin', { categories: CATEGORIES }), { hasPlayer: true }),
   )
 
   // Where the original showed its jobs: bookmarks still lead somewhere.

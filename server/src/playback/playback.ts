@@ -88,7 +88,6 @@ export function createPlayback(needs: {
       renditions: await listRenditions(db, source.id),
       audioTracks: await listAudioTracks(db, source.id),
       subtitles: await listSubtitles(db, source),
-      storyboard: source.storyboard,
       fragments: await listFragments(db, source.id),
     })
     if (presentation.renditions.length === 0) throw notAvailable()

@@ -1,17 +1,15 @@
 import type { AudioTrackRow, RenditionRow, SubtitleRow } from '../db/tables.ts'
 import type { FragmentIndex } from '../media/mp4/fragment-index.ts'
 import type { Presentation } from '../media/playlists/presentation.ts'
-import type { Storyboard } from '../media/storyboard.ts'
 
 /** From rows to what playlists are made from; pure. What has no index, or no such track in it, is left out. */
 export function presentationOf(rows: {
   renditions: RenditionRow[]
   audioTracks: AudioTrackRow[]
   subtitles: SubtitleRow[]
-  storyboard: Storyboard | null
   fragments: Map<string, FragmentIndex>
 }): Presentation {
-  const { renditions, audioTracks, subtitles, storyboard, fragments } = rows
+  const { renditions, audioTracks, subtitles, fragments } = rows
   return {
     renditions: renditions.flatMap((row) => {
       const video = fragments.get(row.object_key)?.video
@@ -33,7 +31,6 @@ export function presentationOf(rows: {
       label: row.label,
       isForced: row.is_forced,
     })),
-    storyboard,
   }
 }
 

@@ -31,7 +31,7 @@ export async function addPlannedSteps(
   }
 }
 
-async function hasRenditions(trx: Transacting, sourceId: number): Promise<boolean> {
+export async function hasRenditions(trx: Transacting, sourceId: number): Promise<boolean> {
   const row = await trx
     .selectFrom('renditions')
     .select('id')

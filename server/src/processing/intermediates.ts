@@ -5,11 +5,6 @@ import type { PartResult } from './step.ts'
 
 /** What one step leaves for another: objects in a store that is never served, below the video's id. */
 
-/** Of all that belongs to a source. */
-export function intermediatePrefix(videoId: number, sourceId: number): string {
-  return `${videoId}/${sourceId}/`
-}
-
 /** Stores files under a prefix that no other attempt has. */
 export async function keepFiles(
   store: ObjectStore,

@@ -109,7 +109,9 @@ function resultOf(
     audioTracks: hasOtherAudio
       ? plan.audio.flatMap((track, position) => {
           const made = position === 0 ? main : others.find(([file]) => file === track.file)?.[1]
-          return made == null ? [] : trackOf(sourceId, prefix, track, position, made)
+          return made === null || made === undefined
+            ? []
+            : trackOf(sourceId, prefix, track, position, made)
         })
       : [],
   }

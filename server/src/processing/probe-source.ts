@@ -20,7 +20,7 @@ export async function probeSource(
     async effect(trx, now) {
       await trx
         .updateTable('sources')
-        .set({ media_info: asJson(info), plan: null })
+        .set({ media_info: asJson(info) })
         .where('id', '=', source.id)
         .execute()
       if (mayCopy) {

@@ -4,7 +4,7 @@ import { rungNames } from '../media/rung-input.ts'
 import type { TaskFailure } from '../tasks/task.ts'
 import { enqueueTidy, touch } from '../videos/library.ts'
 import type { RecordEvent } from '../webhooks/outbox.ts'
-import { isPackaging, lockSource } from './follow-up.ts'
+import { hasRenditions, isPackaging, lockSource } from './follow-up.ts'
 import { dropUnfinished, listSteps } from './step-rows.ts'
 import { planOf, type PackageResult, type PackageStep } from './step.ts'
 
@@ -58,6 +58,7 @@ export async function publishIfDone(
   if (!isDone) return
   await removePublished(trx, sourceId)
   for (const { result } of packaging) await insertPackaged(trx, result as PackageResult)
+  await forgetStrayIndexes(trx, sourceId)
   const dropped = await makeReady(needs, trx, source, now)
   await enqueueTidy(trx, source.video_id, dropped, now)
   await needs.recordEvent(trx, 'video.ready', source.video_id, now)
@@ -109,8 +110,8 @@ export async function fail(
   const source = await lockSource(trx, sourceId)
   if (source === null) return
   await markFailed(trx, sourceId, stepId, failure, now)
-  const isReplay = source.plan !== null && planOf(source).isReplay
-  if (!isReplay) await withdraw(trx, source)
+  if (!(await isReplay(trx, source))) await withdraw(trx, source)
+  await forgetStrayIndexes(trx, sourceId)
   await trx
     .updateTable('sources')
     .set({
@@ -149,9 +150,13 @@ async function markFailed(
   await dropUnfinished(trx, sourceId)
 }
 
+/** A run that fails before it has a plan has packaged nothing: what there is, is of an earlier one. */
+async function isReplay(trx: Transacting, source: SourceRow): Promise<boolean> {
+  return source.plan === null ? await hasRenditions(trx, source.id) : planOf(source).isReplay
+}
+
 async function withdraw(trx: Transacting, source: SourceRow): Promise<void> {
   await removePublished(trx, source.id)
-  await trx.deleteFrom('fragment_indexes').where('source_id', '=', source.id).execute()
   await trx.deleteFrom('subtitles').where('source_id', '=', source.id).execute()
   await trx
     .updateTable('sources')
@@ -194,6 +199,24 @@ export async function keepIndexes(
         source_id: sourceId,
         fragments: asJson(fragments),
       })),
+    )
+    .execute()
+}
+
+/** Of what was packaged and is not published, or not any more. */
+async function forgetStrayIndexes(trx: Transacting, sourceId: number): Promise<void> {
+  await trx
+    .deleteFrom('fragment_indexes')
+    .where('source_id', '=', sourceId)
+    .where('object_key', 'not in', (eb) =>
+      eb.selectFrom('renditions').select('object_key').where('source_id', '=', sourceId),
+    )
+    .where('object_key', 'not in', (eb) =>
+      eb
+        .selectFrom('audio_tracks')
+        .select((track) => track.ref('object_key').$notNull().as('object_key'))
+        .where('source_id', '=', sourceId)
+        .where('object_key', 'is not', null),
     )
     .execute()
 }

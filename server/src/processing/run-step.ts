@@ -32,6 +32,8 @@ export interface ProcessingNeeds {
   tools: MediaTools
   workDir: string
   threads: number
+  /** Longest time without progress of a program. */
+  stallMs: number
   /** Shorter sides of the ladder, and from when on films are encoded in chunks. */
   planning: Pick<PlanOptions, 'chunkMinDurationMs'> & { rungs: readonly number[] }
   publication: PublicationNeeds
@@ -140,6 +142,7 @@ export function stepHandler<K extends StepTask>(
       workDir: filesDir,
       signal: task.signal,
       threads: needs.threads,
+      stallMs: needs.stallMs,
       onProgress: ({ share, speed, etaSeconds }) =>
         task.report({ step: step.name, percent: Math.round(1000 * share) / 10, speed, etaSeconds }),
       onCommand: (command) => {
@@ -152,8 +155,7 @@ export function stepHandler<K extends StepTask>(
 
   /** Tells the row of the step why the attempt failed, unless somebody else has the task. */
   async function told(task: RunningTask<K>, step: StepRow, error: unknown): Promise<unknown> {
-    if (task.signal.aborted || error instanceof LeaseLost) return error
-    const failure = asTaskFailure(error)
+    const failure = asTaskFailure(task.signal.aborted ? task.signal.reason : error)
     if (failure === null) return error
     const detail = error instanceof MediaFailure ? (error.detail ?? '') : ''
     log.info({ reason: failure.code, step: step.name, detail }, 'step failed')

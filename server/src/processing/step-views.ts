@@ -39,7 +39,7 @@ export async function listStepViews(
     .leftJoin('tasks', 'tasks.id', 'steps.task_id')
     .select(['steps.id', 'steps.source_id', 'steps.name', 'steps.kind', 'steps.state'])
     .select(['steps.attempts', 'steps.error_code', 'steps.error_message'])
-    .select(['steps.started_at', 'steps.finished_at', 'tasks.progress'])
+    .select(['steps.started_at', 'steps.finished_at', 'tasks.progress', 'tasks.lease_owner'])
     .select((eb) => [
       eb.case().when('steps.state', 'in', told).then(eb.ref('steps.command')).end().as('command'),
       eb.case().when('steps.state', 'in', told).then(eb.ref('steps.output')).end().as('output'),
@@ -47,8 +47,10 @@ export async function listStepViews(
     .where('steps.source_id', 'in', sourceIds)
     .orderBy('steps.id')
     .execute()
-  const views = rows.map((row) => ({
+  const views = rows.map(({ lease_owner: owner, ...row }) => ({
     ...row,
+    // The row says what an attempt began; whether it still runs, its task knows.
+    state: row.state === 'running' && owner === null ? 'waiting' : row.state,
     progress: progress.safeParse(row.progress).data ?? null,
   }))
   return Map.groupBy(views, (view) => view.source_id)

@@ -4,7 +4,7 @@ import { isUniqueViolation, transact, type Database, type Transacting } from '..
 import { AppError, invalid } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
-import { forgetSteps } from '../processing/step-rows.ts'
+import { dropUnfinished, forgetSteps } from '../processing/step-rows.ts'
 import { STEP_TASKS } from '../processing/step.ts'
 import { cancel, enqueue } from '../tasks/queue.ts'
 import type { RecordEvent } from '../webhooks/outbox.ts'
@@ -209,7 +209,13 @@ export function createLibrary(needs: {
         if (sourceId !== null) await refuseWithoutOriginal(trx, sourceId)
         const { numUpdatedRows } = await trx
           .updateTable('sources')
-          .set({ state: 'pending', error_code: null, error_message: null, updated_at: now })
+          .set({
+            state: 'pending',
+            error_code: null,
+            error_message: null,
+            plan: null,
+            updated_at: now,
+          })
           .where('id', '=', sourceId)
           .where('state', 'in', ['error', 'ready'])
           .executeTakeFirst()
@@ -287,6 +293,7 @@ async function dropUnpublished(
     .where('kind', 'in', STEP_TASKS)
     .where('subject', '=', subjectOf(video.id))
     .execute()
+  if (video.published_source_id !== null) await leaveAsItIs(trx, video.published_source_id, now)
   const dropped = await trx
     .deleteFrom('sources')
     .where('video_id', '=', video.id)
@@ -299,6 +306,17 @@ async function dropUnpublished(
     dropped.map((source) => source.object_key),
     now,
   )
+}
+
+/** What plays was perhaps being processed again, or is not complete: it stays what it is. */
+async function leaveAsItIs(trx: Transacting, sourceId: number, now: Date): Promise<void> {
+  await dropUnfinished(trx, sourceId)
+  await trx
+    .updateTable('sources')
+    .set({ state: 'ready', updated_at: now })
+    .where('id', '=', sourceId)
+    .where('state', 'in', ['pending', 'processing'])
+    .execute()
 }
 
 /** Files go by task, once now and once after any worker that still writes them has lost its lease. */

@@ -28,7 +28,10 @@ function percentOf({ state, progress }: StepView): number {
   return state === 'running' ? (progress?.percent ?? 0) : 0
 }
 
-/** What each kind of step is of the whole, in percent. Encoding is nearly all of it. */
+/**
+ * What each kind of step is of the whole, in percent. Encoding is nearly all of it. Packaging counts once all is encoded:
+ * until then more of it may follow, and what was done would become less.
+ */
 const SHARES = { probe: 1, copy: 4, encode: 90, subtitles: 1, package: 4 } as const
 
 /** All steps in one: how far the source is, and what is being done now. */
@@ -46,12 +49,14 @@ export function toProgress(steps: StepView[], now: Date): ProcessingProgress {
 }
 
 function wholePercent(steps: StepView[]): number {
-  const isPlanned = steps.some(({ kind }) => kind === 'encode')
+  const encoding = steps.filter(({ kind }) => kind === 'encode')
+  const isPlanned = encoding.length > 0
+  const isEncoded = isPlanned && encoding.every(({ state }) => state === 'done')
   const sum = Object.entries(SHARES).reduce((total, [kind, share]) => {
     const own = steps.filter((step) => step.kind === kind)
     // A copy or subtitles that the film does not need are done when that is known.
     const isNeedless = own.length === 0 && isPlanned && ['copy', 'subtitles'].includes(kind)
-    const parts = own.map(percentOf)
+    const parts = kind === 'package' && !isEncoded ? [] : own.map(percentOf)
     const average = parts.reduce((a, b) => a + b, 0) / Math.max(1, parts.length)
     return total + (share * (isNeedless ? 100 : average)) / 100
   }, 0)

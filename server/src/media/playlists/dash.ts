@@ -129,25 +129,25 @@ function subtitlesSet(
   )
 }
 
-/** ISO/IEC 23009-1 §5.3.9.3: ranges, and the timeline that they follow. */
+/**
+ * ISO/IEC 23009-1 §5.3.9.3: ranges, and the timeline that they follow. Its attribute `r` (§5.3.9.6) is not used: dash.js 5
+ * finds a SegmentURL by the number of the `S`, without counting repetitions, and would fetch one segment again and again.
+ * There are thousands of both, of numbers only, so they are not built as elements are.
+ */
 function segmentList(track: TrackFragments): string {
-  const present = track.lengths.map((length) => length > 0)
+  const present = [...track.lengths.keys()].filter((index) => track.lengths[index] !== 0)
+  const timeline = present.map((index, at) => {
+    return `<S${at === 0 ? ' t="0"' : ''} d="${track.durations[index]}"/>`
+  })
+  const ranges = present.map((index) => {
+    const span: ByteSpan = [track.offsets[index] ?? 0, track.lengths[index] ?? 0]
+    return `<SegmentURL mediaRange="${range(span)}"/>`
+  })
   return element('SegmentList', { timescale: track.timescale }, [
     element('Initialization', { range: range(track.init) }),
-    element('SegmentTimeline', {}, timeline(track.durations.filter((_, index) => present[index]))),
-    ...track.offsets
-      .map((offset, index) => range([offset, track.lengths[index] ?? 0]))
-      .filter((_, index) => present[index])
-      .map((mediaRange) => element('SegmentURL', { mediaRange })),
+    element('SegmentTimeline', {}, timeline),
+    ...ranges,
   ])
-}
-
-/**
- * §5.3.9.6, but for the attribute `r`: dash.js 5 finds a SegmentURL by the number of the `S`, without counting
- * repetitions, and would fetch the same segment again and again.
- */
-function timeline(durations: number[]): string[] {
-  return durations.map((d, index) => element('S', { t: index === 0 ? 0 : null, d }))
 }
 
 /** First and last byte, both included (RFC 9110 §14.1.1). */

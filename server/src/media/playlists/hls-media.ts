@@ -18,7 +18,7 @@ export const HLS_VERSION = 7
 
 /** One track alone. */
 export function trackPlaylist(track: TrackFragments, url: string): string {
-  return mediaPlaylist([{ init: track.init, segments: segmentsOf(track) }], url)
+  return mediaPlaylist(segmentsOf(track), track.init, url)
 }
 
 /** Picture and sound together, for players that want one stream. */
@@ -26,39 +26,28 @@ export function muxedPlaylist(
   { video, audio, initBoth }: FragmentIndex,
   url: string,
 ): string | null {
-  if (!video || !audio || !initBoth) return video && trackPlaylist(video, url)
-  const inits = { both: initBoth, video: video.init, audio: audio.init }
-  const runs = Object.entries(Object.groupBy(muxedSegmentsOf(video, audio), (each) => each.tracks))
-  return mediaPlaylist(
-    runs.map(([tracks, segments]) => ({ init: inits[tracks as keyof typeof inits], segments })),
-    url,
-  )
+  if (video && audio && initBoth) return mediaPlaylist(muxedSegmentsOf(video, audio), initBoth, url)
+  return video && trackPlaylist(video, url)
 }
 
 /** For pictures while winding: only the keyframes are fetched (RFC 8216 §4.3.3.6). */
 export function iframePlaylist(video: TrackFragments, url: string): string {
-  const run = { init: video.init, segments: keyframesOf(video) }
-  return mediaPlaylist([run], url, ['#EXT-X-I-FRAMES-ONLY'])
+  return mediaPlaylist(keyframesOf(video), video.init, url, ['#EXT-X-I-FRAMES-ONLY'])
 }
 
-/** Segments that share an initialisation. */
-interface Run {
-  init: ByteSpan
-  segments: Segment[]
-}
-
-/** RFC 8216 §4.3.2.3: where a track ends before the other, the number of tracks changes: a discontinuity. */
-function mediaPlaylist(runs: Run[], url: string, tags: string[] = []): string {
+function mediaPlaylist(
+  segments: Segment[],
+  init: ByteSpan,
+  url: string,
+  tags: string[] = [],
+): string {
   return lines([
-    ...head(targetSeconds(runs.flatMap(({ segments }) => segments)), tags),
-    ...runs.flatMap(({ init, segments }, index) => [
-      ...(index > 0 ? ['#EXT-X-DISCONTINUITY'] : []),
-      `#EXT-X-MAP:URI=${quoted(url)},BYTERANGE="${init[1]}@${init[0]}"`,
-      ...segments.flatMap(({ seconds, offset, length }) => [
-        `#EXTINF:${seconds.toFixed(6)},`,
-        `#EXT-X-BYTERANGE:${length}@${offset}`,
-        url,
-      ]),
+    ...head(targetSeconds(segments), tags),
+    `#EXT-X-MAP:URI=${quoted(url)},BYTERANGE="${init[1]}@${init[0]}"`,
+    ...segments.flatMap(({ seconds, offset, length }) => [
+      `#EXTINF:${seconds.toFixed(6)},`,
+      `#EXT-X-BYTERANGE:${length}@${offset}`,
+      url,
     ]),
   ])
 }

@@ -21,18 +21,16 @@ export function keyframesOf(video: TrackFragments): Segment[] {
   )
 }
 
-export interface MuxedSegment extends Segment {
-  tracks: 'both' | 'video' | 'audio'
-}
-
-/** Picture and sound in one range; where one of them has ended, the other alone. */
-export function muxedSegmentsOf(video: TrackFragments, audio: TrackFragments): MuxedSegment[] {
+/**
+ * Picture and sound in one range. What sounds after the last picture is left out: hls.js stalls at segments without the
+ * one and Shaka Player at the discontinuity that would announce them, while apart both tracks play to their ends.
+ */
+export function muxedSegmentsOf(video: TrackFragments, audio: TrackFragments): Segment[] {
   return present(
     video.durations.map((_, index) => {
-      const [picture, sound] = [at(video, index), at(audio, index)]
-      if (picture.length === 0) return { ...sound, tracks: 'audio' }
-      if (sound.length === 0) return { ...picture, tracks: 'video' }
-      return { ...picture, length: picture.length + sound.length, tracks: 'both' }
+      const picture = at(video, index)
+      if (picture.length === 0) return picture
+      return { ...picture, length: picture.length + at(audio, index).length }
     }),
   )
 }
@@ -46,7 +44,7 @@ function at({ durations, timescale, offsets, lengths }: TrackFragments, index: n
 }
 
 /** Each duration is the difference of two rounded instants, so that the sum drifts nowhere. */
-function present<Each extends Segment>(segments: Each[]): Each[] {
+function present(segments: Segment[]): Segment[] {
   let seconds = 0
   return segments
     .filter((segment) => segment.length > 0)
@@ -84,17 +82,14 @@ export function averageBps(segments: Segment[]): number {
 export function peakBps(segments: Segment[]): number {
   const target = targetSeconds(segments)
   let peak = averageBps(segments)
-  for (const first of segments.keys()) {
+  for (let first = 0; first < segments.length; first += 1) {
     let [seconds, bytes] = [0, 0]
-    for (const segment of segments.slice(first, first + MOST_IN_A_RUN)) {
-      seconds += segment.seconds
-      bytes += segment.length
+    for (let last = first; last < segments.length; last += 1) {
+      seconds += segments[last]?.seconds ?? 0
+      bytes += segments[last]?.length ?? 0
       if (seconds > 1.5 * target) break
       if (seconds >= 0.5 * target) peak = Math.max(peak, Math.ceil((bytes * 8) / seconds))
     }
   }
   return peak
 }
-
-/** Ours are cut to one length, so that longer runs are of fragments a player never notices. */
-const MOST_IN_A_RUN = 8
