@@ -141,20 +141,25 @@ async function auditSteps(dataDir: string, db: Database): Promise<string[]> {
   ]
 }
 
-/** What a player would find at once: the playlists of a ready video, down to the first, and the small pictures. */
-export async function unplayable(client: Client, { id, title }: AdminVideo): Promise<string[]> {
+/** What a player would find at once: every playlist of a ready video, the manifest, the small pictures. */
+export async function unplayable(client: Client, video: AdminVideo): Promise<string[]> {
+  const { id, title, converted_files: files } = video
   const reply = await client.get(`/content/${id}/playback/`)
   if (reply.status !== 200) return [`${title}: playback ${reply.status}`]
   const { hls_url, dash_url, storyboard_url } = (await reply.json()) as Playback
   const master = await (await fetch(hls_url)).text()
-  const playlists = master.split('\n').filter((line) => line.startsWith('http'))
-  if (playlists.length < 3) return [`${title}: a master playlist with ${playlists.length} others`]
+  const variants = [...master.matchAll(/^http.*$/gm)]
+  const isWhole = variants.length === Object.keys(files).length
+  const playlists = [...master.matchAll(/https?:[^"\s]+/g)].map(([url]) => url)
   const urls = [hls_url, dash_url, ...(storyboard_url ? [storyboard_url] : []), ...playlists]
   const findings = urls.map(async (url) => {
     const { status } = await fetch(url)
     return status === 200 ? [] : [`${title}: ${status} for ${url}`]
   })
-  return (await Promise.all(findings)).flat()
+  return [
+    ...(isWhole ? [] : [`${title}: ${variants.length} variants in the master playlist`]),
+    ...(await Promise.all(findings)).flat(),
+  ]
 }
 
 function mediaPath(url: string, videoId: number): string {

@@ -20,11 +20,11 @@ import { SUPERUSER, Uploader, type Upload } from './uploader.ts'
 const KILLS = Number(process.env['FAULT_KILLS'] ?? 20)
 const SEED = Number(process.env['FAULT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const A_WHILE = { timeout: 120_000, interval: 100 }
-/** Encoded as a whole, and copied in part; copied in part, and the rest in chunks. */
+/** The picture of the first two is copied, and the other rungs of the second are encoded in chunks. */
 const FILMS = {
-  'vp9 webm': { durationMs: 2000, qualities: ['120p', '360p'] },
-  'keyframes every 2.4 s': { durationMs: 12_000, qualities: ['120p', '360p', '720p'] },
   'long enough for keyframes': { durationMs: 10_000, qualities: ['120p', '360p', '720p'] },
+  'keyframes every 2.4 s': { durationMs: 12_000, qualities: ['120p', '360p', '720p'] },
+  'vp9 webm': { durationMs: 2000, qualities: ['120p', '360p'] },
 } satisfies Partial<Record<GoodFilm, object>>
 const [MINUTE, LEASE_S] = [60_000, 3]
 

@@ -49,7 +49,7 @@ describe.each(BACKENDS)('a long film, on %s', (backend) => {
     await tools.hold('chunk')
     const first = cluster.startWorker()
     const { id } = await upload(cluster.superuser, { path })
-    await untilHeld(cluster, id)
+    await untilHeld(cluster, id, 1)
     const before = await adminVideo(cluster.superuser, id)
     expect(Object.keys(before.converted_files)).toEqual(['360p'])
 
@@ -63,7 +63,7 @@ describe.each(BACKENDS)('a long film, on %s', (backend) => {
     expect(await filesIn(cluster.settings.tasks.workDir)).toEqual([])
 
     const second = cluster.startWorker()
-    await untilHeld(cluster, id)
+    await untilHeld(cluster, id, 2)
     second.kill('SIGKILL')
     await second.exited
     await until(() => programsIn(cluster.settings.tasks.workDir).length === 0, 'its ffmpeg is gone')
@@ -98,15 +98,14 @@ async function holdersOf({ db }: Cluster): Promise<Map<number, string>> {
   return new Map(rows.map((row) => [row.id, row.lease_owner ?? '']))
 }
 
-/** Until all is done that can be before the second chunk, and that one is begun. */
-async function untilHeld({ superuser }: Cluster, id: number): Promise<void> {
+/** Until all is done that can be before the second chunk, and that one is begun for the given time. */
+async function untilHeld({ superuser }: Cluster, id: number, attempt: number): Promise<void> {
   const isHeld = async (): Promise<boolean> => {
     const steps = await stepsOf(superuser, id)
     const done = ['encode small', 'encode 1/3', 'package 360p']
-    return (
-      done.every((name) => steps.get(name)?.state === 'done') &&
-      steps.get('encode 2/3')?.state === 'running'
-    )
+    const { state, attempts } = steps.get('encode 2/3') ?? {}
+    const isDone = done.every((name) => steps.get(name)?.state === 'done')
+    return isDone && state === 'running' && attempts === attempt
   }
   await until(isHeld, 'the second chunk is held')
 }

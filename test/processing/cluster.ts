@@ -29,7 +29,7 @@ export async function startCluster(
     DEBUG: 'True',
     MIN_FREE_DISK_BYTES: '0',
     TRANSCODE_LOCALLY: 'False',
-    JOB_LEASE: '3',
+    JOB_LEASE: '20',
     JOB_SWEEP_INTERVAL: '0.2',
     DJANGO_SUPERUSER_EMAIL: SUPERUSER.email,
     DJANGO_SUPERUSER_PASSWORD: SUPERUSER.password,

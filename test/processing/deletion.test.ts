@@ -7,18 +7,11 @@ import { badFilm } from '../films.ts'
 import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
 import { temporaryFolder } from '../harness/temporary-folder.ts'
-import {
-  adminVideo,
-  allDone,
-  aReadyVideo,
-  filesIn,
-  replaceSource,
-  until,
-  upload,
-} from '../videos/library.ts'
+import { adminVideo, allDone, filesIn, replaceSource, until, upload } from '../videos/library.ts'
 import {
   aCopyableFilm,
   aCopyableFilmWithSubtitles,
+  aReadyVideo,
   leftOf,
   statusesOf,
   untilStep,

@@ -3,7 +3,8 @@ import type { AdminVideo, ProcessingStep } from '@videoflix/contract'
 import { bytes, make, remux } from '../films.ts'
 import type { TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
-import { adminVideo, filesIn, until } from '../videos/library.ts'
+import { expect } from 'vitest'
+import { adminVideo, allDone, filesIn, until, upload } from '../videos/library.ts'
 
 /** What the journeys of steps arrange and look at. */
 
@@ -78,4 +79,17 @@ export async function leftOf({ app, settings }: TestApp, id: number): Promise<st
     ...(await filesIn(join(settings.intermediatesDir, String(id)))),
     ...(await filesIn(settings.tasks.workDir)),
   ]
+}
+
+/** Uploads a film and waits for its processing; it must succeed. */
+export async function aReadyVideo(
+  app: TestApp,
+  superuser: Client,
+  given: { path?: string } = {},
+): Promise<AdminVideo> {
+  const { id } = await upload(superuser, given)
+  await allDone(app)
+  const video = await adminVideo(superuser, id)
+  expect(video).toMatchObject({ processing_state: 'ready', source: { error: null } })
+  return video
 }

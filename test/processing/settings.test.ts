@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { badFilm, make } from '../films.ts'
 import { BACKENDS, startApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
-import { adminVideo, allDone, aReadyVideo, filesIn, replaceSource } from '../videos/library.ts'
-import { aCopyableFilm, leftOf, statusesOf, urlsOf } from './library.ts'
+import { adminVideo, allDone, filesIn, replaceSource } from '../videos/library.ts'
+import { aCopyableFilm, aReadyVideo, leftOf, statusesOf, urlsOf } from './library.ts'
 
 describe.each(BACKENDS)('with KEEP_ORIGINAL=False, on %s', (backend) => {
   test('an original goes when its video plays, which then cannot be processed again', async () => {

@@ -45,7 +45,7 @@ describe.each(BACKENDS)('what superusers are told of processing, on %s', (backen
       const video = await look()
       const steps = new Map(video.source?.steps.map((step) => [step.name, step]))
       // Told a moment after it has begun.
-      const isHeld = steps.get('encode 2/3')?.command != null
+      const isHeld = typeof steps.get('encode 2/3')?.command === 'string'
       return isHeld && steps.get('package 360p')?.state === 'done' && video
     }, 'the second of three chunks runs')
     expect(held.source?.progress).toEqual({

@@ -7,8 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bytes, film, make } from '../films.ts'
 import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
-import { aReadyVideo } from '../videos/library.ts'
-import { aCopyableFilmWithSubtitles, stepsOf } from './library.ts'
+import { aCopyableFilmWithSubtitles, aReadyVideo, stepsOf } from './library.ts'
 import { stepTools, type StepTools } from './step-tools.ts'
 
 const exec = promisify(execFile)

@@ -56,7 +56,8 @@ export async function copyStreams(
     },
   })
   const files = [candidate.file, ...streams.audio.map(({ file }) => file)]
-  const isWritten = exitCode === 0 && stderr === '' && (await exist(job.workDir, files))
+  const isWritten =
+    exitCode === 0 && !complainsOfStreams(stderr) && (await exist(job.workDir, files))
   if (!isWritten) return await discard(job, files, info, options, stderr)
   const copied = await describeCopy(join(job.workDir, candidate.file), job.signal)
   const plan = planSource(info, options, copied)
@@ -65,6 +66,11 @@ export async function copyStreams(
   const reached = Math.max(pictureMs, await padSound(job, streams.audio, pictureMs))
   refuseTruncated(info.durationMs, reached)
   return { plan, files, reachMs: reached, output: stderr }
+}
+
+/** Any complaint counts, but those about decoders of other streams, which are not needed. */
+function complainsOfStreams(stderr: string): boolean {
+  return stderr.split('\n').some((line) => line.trim() !== '' && !/not on whitelist/.test(line))
 }
 
 /** An exit code of 0 says little. */

@@ -4,7 +4,7 @@ import type { MediaInfo } from './media-info.ts'
 import type { EncodePart } from './parts.ts'
 import { planSource, type PlanOptions, type SourcePlan } from './plan.ts'
 import { aSource } from './sources.fixture.ts'
-import { HARDENED_INPUT } from './whitelist.ts'
+import { HARDENED_INPUT, HARDENED_PROBE } from './whitelist.ts'
 
 function planned(info: MediaInfo, options: Partial<PlanOptions> = {}): SourcePlan {
   const usual = { canToneMap: true, chunkMinDurationMs: 600_000, mayCopy: true }
@@ -145,7 +145,7 @@ test('a copied rung says where the keyframes of the others are', () => {
   expect(args).not.toContain('aac')
   expect(copyArgs(plan, '1080p.video.mp4', '/a')).toEqual([
     ...['-hide_banner', '-v', 'error', '-nostdin', '-y'],
-    ...['-nostats', '-progress', 'pipe:1', '-stats_period', '0.25', ...HARDENED_INPUT],
+    ...['-nostats', '-progress', 'pipe:1', '-stats_period', '0.25', ...HARDENED_PROBE],
     ...['-t', '43200', '-i', 'file:/a', '-filter_complex'],
     '[0:1]aresample=48000:async=1:first_pts=0:rematrix_maxval=1,aformat=sample_fmts=fltp:channel_layouts=stereo[a1]',
     ...['-map', '0:0', '-map_metadata', '-1', '-map_chapters', '-1', '-fflags', '+bitexact'],

@@ -2,7 +2,7 @@ import type { ColorPlan } from './color.ts'
 import { encoderThreads, type EncodedRung } from './encoding.ts'
 import type { EncodePart } from './parts.ts'
 import type { AudioPlan, PosterPlan, SourcePlan, StoryboardPlan } from './plan.ts'
-import { HARDENED_INPUT } from './whitelist.ts'
+import { HARDENED_INPUT, HARDENED_PROBE } from './whitelist.ts'
 
 /** Decoding begins this long before a chunk, so that filters have seen what comes before it. */
 const RUN_UP_S = 1
@@ -51,7 +51,7 @@ export function copyArgs(
   const graph = encoded.map((audio) => audioChain(audio))
   return [
     ...QUIET,
-    ...HARDENED_INPUT,
+    ...HARDENED_PROBE,
     ...['-t', String(plan.maxSeconds), '-i', `file:${sourcePath}`],
     ...(graph.length > 0 ? ['-filter_complex', graph.join(';')] : []),
     ...['-map', `0:${plan.videoStreamIndex}`, ...ANONYMOUS, '-c:v', 'copy'],

@@ -18,6 +18,7 @@ import {
   type TaskHandler,
 } from '../tasks/task.ts'
 import { touch } from '../videos/library.ts'
+import { lockSource } from './follow-up.ts'
 import { fail, type PublicationNeeds } from './publication.ts'
 import { beginStep, ensureProbeStep, finishStep, tellCommand, tellFailure } from './step-rows.ts'
 import type { STEP_TASKS } from './step.ts'
@@ -91,6 +92,8 @@ export function stepHandler<K extends StepTask>(
       const outcome = await work({ ...begun, job, mediaPrefix, intermediatePrefix })
       isUncommitted = false
       await task.commit(async (trx, now) => {
+        // Before what refers to it: two steps that end at once would wait for each other.
+        await lockSource(trx, sourceId)
         const { result, output = '' } = outcome
         await finishStep(trx, begun.step.id, { result, output: lastLines(output), now })
         await outcome.effect(trx, now)
@@ -169,8 +172,8 @@ export function stepHandler<K extends StepTask>(
     run,
     async giveUp(trx, payload, failure, now) {
       await fail(needs.publication, trx, payload, failure, now)
-      doorbell.ring('catalogue')
     },
+    afterGiveUp: () => doorbell.ring('catalogue'),
   }
 }
 
@@ -193,5 +196,8 @@ async function removeAll(store: ObjectStore, prefix: string): Promise<void> {
 const KEPT_CHARS = 4000
 
 function lastLines(output: string): string {
-  return output.replaceAll('\0', '').trim().slice(-KEPT_CHARS)
+  const clean = output.replaceAll('\0', '').trim()
+  if (clean.length <= KEPT_CHARS) return clean
+  const kept = clean.slice(-KEPT_CHARS)
+  return kept.slice(kept.indexOf('\n') + 1)
 }

@@ -150,6 +150,7 @@ export function taskRunner(needs: Needs): RunTask {
       await handlerOf(row).giveUp(trx, row.payload as Payload<TaskKind>, failure, now)
     })
     doorbell.ring('tasks')
+    handlerOf(row).afterGiveUp?.()
   }
 
   function tell(error: unknown, row: TaskRow, what: string): null {

@@ -82,6 +82,8 @@ export interface TaskHandler<K extends TaskKind> {
   run(task: RunningTask<K>): Promise<void>
   /** The effect of failing for good, in the transaction that gives the task up. */
   giveUp(trx: Transacting, payload: Payload<K>, failure: TaskFailure, now: Date): Promise<void>
+  /** Told when that is committed. */
+  afterGiveUp?(): void
 }
 
 export type Handlers = { [K in TaskKind]: TaskHandler<K> }

@@ -154,6 +154,7 @@ export function createLibrary(needs: {
     replaceSource: (original, videoId, by) =>
       once(original.uploadId, () =>
         change(async (trx, now) => {
+          await stopProcessing(trx, videoId)
           const video = await lockVideo(trx, videoId)
           await dropUnpublished(trx, video, now)
           await attachSource(trx, videoId, original, now)
@@ -184,12 +185,8 @@ export function createLibrary(needs: {
 
     async remove(videoId, by) {
       await change(async (trx, now) => {
+        const sources = await stopProcessing(trx, videoId)
         await lockVideo(trx, videoId)
-        const sources = await trx
-          .selectFrom('sources')
-          .select('object_key')
-          .where('video_id', '=', videoId)
-          .execute()
         await cancel(trx, subjectOf(videoId))
         await recordEvent(trx, 'video.deleted', videoId, now)
         await trx.deleteFrom('videos').where('id', '=', videoId).execute()
@@ -282,17 +279,40 @@ async function attachSource(
   await enqueue(trx, 'process_source', { sourceId }, { subject: subjectOf(videoId), now })
 }
 
+/**
+ * Cancels all steps of a video and locks its sources. In this order: a step that ends has locked its task, and locks its
+ * source, then the video; by the time that its source is ours, it may have written further tasks.
+ */
+async function stopProcessing(
+  trx: Transacting,
+  videoId: number,
+): Promise<{ id: number; object_key: string }[]> {
+  await deleteStepTasks(trx, videoId)
+  const sources = await trx
+    .selectFrom('sources')
+    .select(['id', 'object_key'])
+    .where('video_id', '=', videoId)
+    .orderBy('id')
+    .forUpdate()
+    .execute()
+  await deleteStepTasks(trx, videoId)
+  return sources
+}
+
+async function deleteStepTasks(trx: Transacting, videoId: number): Promise<void> {
+  await trx
+    .deleteFrom('tasks')
+    .where('kind', 'in', STEP_TASKS)
+    .where('subject', '=', subjectOf(videoId))
+    .execute()
+}
+
 /** A source that never got to play is forgotten when the next one comes. */
 async function dropUnpublished(
   trx: Transacting,
   video: { id: number; published_source_id: number | null },
   now: Date,
 ): Promise<void> {
-  await trx
-    .deleteFrom('tasks')
-    .where('kind', 'in', STEP_TASKS)
-    .where('subject', '=', subjectOf(video.id))
-    .execute()
   if (video.published_source_id !== null) await leaveAsItIs(trx, video.published_source_id, now)
   const dropped = await trx
     .deleteFrom('sources')
