@@ -151,9 +151,11 @@ function runOriginal(source: string, work: string): Cost {
   return added(commands.map((args) => timed('ffmpeg', ['-v', 'error', '-nostdin', ...args], work)))
 }
 
-/** The whole of it, probing, packaging, verifying and our own Node process included. */
+/** The whole of it, probing, packaging and verifying included; only the start of Node is not, as a worker has it behind it. */
 function runOurs(source: string, out: string, how: string, env: NodeJS.ProcessEnv): Cost {
-  return timed(process.execPath, [script('ours.ts'), source, out, how], join(out, '..'), env)
+  const cost = timed(process.execPath, [script('ours.ts'), source, out, how], join(out, '..'), env)
+  const startSeconds = Number(readFileSync(join(out, 'start.json'), 'utf8'))
+  return { ...cost, cpuSeconds: cost.cpuSeconds - startSeconds }
 }
 
 /** Without bubblewrap, which nobody waits for inside of its namespace, so that GNU time would not see the encoder. */

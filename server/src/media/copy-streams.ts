@@ -62,7 +62,7 @@ export async function copyStreams(
   const copied = await describeCopy(join(job.workDir, candidate.file), job.signal)
   const plan = planSource(info, options, copied)
   if (plan.copied === null) return await discard(job, files, info, options, stderr)
-  const pictureMs = await reachMs(job.tools, job.workDir, [candidate.file], job.signal)
+  const pictureMs = await reachMs(job.workDir, candidate.file, 'video', job.signal)
   const reached = Math.max(pictureMs, await padSound(job, streams.audio, pictureMs))
   refuseTruncated(info.durationMs, reached)
   return { plan, files, reachMs: reached, output: stderr }

@@ -55,8 +55,9 @@ export async function encodePart(
   const files = filesOf(plan, part)
   if (files.length === 0) return { files, reachMs: 0, output: stderr }
   // One picture, as all rungs have the same times.
-  const pictures = files.filter(isVideo).slice(-1)
-  const pictureMs = await reachMs(job.tools, job.workDir, pictures, job.signal)
+  const picture = files.findLast(isVideo)
+  const pictureMs =
+    picture === undefined ? 0 : await reachMs(job.workDir, picture, 'video', job.signal)
   if (pictureMs === 0 && isLater(part)) return { files: [], reachMs: 0, output: stderr }
   const soundMs = part.hasAudio ? await padSound(job, plan.audio, pictureMs) : 0
   const reached = Math.max(pictureMs, soundMs)

@@ -14,29 +14,32 @@ export interface EncodedRung extends Rung {
 /** Measured points, by the shorter side: docs/media.md, "Encoding settings". */
 const QUALITY = [
   { side: 120, crf: 24, maxrateBps: 300_000 },
-  { side: 360, crf: 26, maxrateBps: 1_200_000 },
-  { side: 480, crf: 26, maxrateBps: 1_800_000 },
-  { side: 720, crf: 28.1, maxrateBps: 3_500_000 },
-  { side: 1080, crf: 28.1, maxrateBps: 6_500_000 },
-  { side: 1440, crf: 28.1, maxrateBps: 10_000_000 },
-  { side: 2160, crf: 28.1, maxrateBps: 18_000_000 },
+  { side: 360, crf: 27, maxrateBps: 1_200_000 },
+  { side: 480, crf: 27.4, maxrateBps: 1_800_000 },
+  { side: 720, crf: 28.8, maxrateBps: 3_500_000 },
+  { side: 1080, crf: 28.3, maxrateBps: 6_500_000 },
+  { side: 1440, crf: 28.3, maxrateBps: 10_000_000 },
+  { side: 2160, crf: 28.3, maxrateBps: 18_000_000 },
 ] as const
 
 /**
- * `aq-mode=2` gives more quality at the same bytes and time. In large pictures `subme=1` saves a
- * third of the time, and a longer look ahead makes up for most of it; small ones cost little, so
- * that more effort pays. `stitchable`: chunks that were encoded apart have the same headers.
+ * The larger the picture, the more is saved: few partitions and a short search everywhere, and in
+ * the largest `subme=1`, which costs bytes that a longer look ahead and `trellis` win back.
+ * `aq-mode=2` is better at the same bytes and time. `stitchable`: chunks that were encoded apart
+ * have the same headers.
  */
 const PRESET = 'veryfast'
+const ALWAYS = 'stitchable=1:aq-mode=2:partitions=none:me=dia'
 const EFFORT = [
-  { upTo: 440, x264Params: 'stitchable=1:aq-mode=2:bframes=5:rc-lookahead=40:trellis=1' },
-  { upTo: Infinity, x264Params: 'stitchable=1:aq-mode=2:subme=1:rc-lookahead=20' },
+  { upTo: 440, x264Params: `${ALWAYS}:bframes=5:rc-lookahead=40:trellis=1` },
+  { upTo: 800, x264Params: `${ALWAYS}:rc-lookahead=20` },
+  { upTo: Infinity, x264Params: `${ALWAYS}:subme=1:bframes=5:rc-lookahead=20:trellis=1` },
 ] as const
 
 /** `ceilingBps`: what the rung above is at most, where that is known; no rung is larger than the one above it. */
 export function encodedRung(rung: Rung, ceilingBps = Infinity): EncodedRung {
   const side = shorterSide(rung)
-  const { x264Params } = EFFORT.find(({ upTo }) => side <= upTo) ?? EFFORT[1]
+  const { x264Params } = EFFORT.find(({ upTo }) => side <= upTo) ?? EFFORT[2]
   const { crf, ...quality } = qualityAt(side)
   const maxrateBps = Math.min(quality.maxrateBps, Math.max(64_000, ceilingBps))
   const file = `${rung.name}.video.mp4`

@@ -20,7 +20,7 @@ export async function padSound(
 ): Promise<number> {
   let longestMs = 0
   for (const track of tracks) {
-    const reached = await reachMs(job.tools, job.workDir, [track.file], job.signal)
+    const reached = await reachMs(job.workDir, track.file, 'audio', job.signal)
     if (reached < pictureMs - TOLERANCE_MS) await pad(job, track, pictureMs)
     longestMs = Math.max(longestMs, reached)
   }

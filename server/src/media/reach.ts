@@ -1,31 +1,27 @@
 import { join } from 'node:path'
-import { run } from './ffmpeg.ts'
-import type { MediaTools } from './tools.ts'
-import { HARDENED_PROBE } from './whitelist.ts'
-
-const SECOND = 1000
+import { MediaFailure } from './failure.ts'
+import { readTrack } from './mp4/read/read-track.ts'
+import { endTicks } from './mp4/track.ts'
 
 /**
- * How far the longest of some files that ffmpeg has just written reaches, in ms; 0 where nothing was
- * written. Not what ffmpeg reports as progress: the last report of ffmpeg 7 is up to 1.6 s behind.
+ * How far one track that ffmpeg has just written reaches, in ms; 0 where nothing was written that can be read. Not what
+ * ffmpeg reports as progress: the last report of ffmpeg 7 is up to 1.6 s behind.
  */
 export async function reachMs(
-  { ffprobeBin }: MediaTools,
   workDir: string,
-  files: string[],
+  file: string,
+  kind: 'video' | 'audio',
   signal: AbortSignal,
 ): Promise<number> {
-  const durations = await Promise.all(
-    files.map(async (file) => {
-      const args = ['-v', 'error', ...HARDENED_PROBE, '-show_entries', 'format=duration']
-      const { stdout } = await run({
-        bin: ffprobeBin,
-        args: [...args, '-of', 'csv=p=0', '-i', `file:${join(workDir, file)}`],
-        signal,
-        limitMs: 60 * SECOND,
-      })
-      return Math.round(Number.parseFloat(stdout) * SECOND) || 0
-    }),
-  )
-  return Math.max(0, ...durations)
+  try {
+    const track = await readTrack(join(workDir, file), kind, signal)
+    return Math.round((endTicks(track) / track.timescale) * 1000)
+  } catch (error) {
+    if (error instanceof MediaFailure || isMissing(error)) return 0
+    throw error
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT'
 }

@@ -1,4 +1,4 @@
-import type { RenditionRow, SourceRow } from '../db/tables.ts'
+import type { AudioTrackRow, RenditionRow, SourceRow } from '../db/tables.ts'
 import type { EncodePart } from '../media/parts.ts'
 import type { SourcePlan } from '../media/plan.ts'
 import type { TaskKind } from '../tasks/task.ts'
@@ -44,18 +44,7 @@ export interface PackageResult {
   audioTracks: AudioTrack[]
 }
 
-export interface AudioTrack {
-  source_id: number
-  position: number
-  object_key: string | null
-  language: string | null
-  label: string
-  codec: string
-  channels: number
-  bitrate_bps: number
-  peak_bps: number
-  size_bytes: number
-}
+export type AudioTrack = Omit<AudioTrackRow, 'id'>
 
 /** Throws where there is none: a mistake of ours. */
 export function planOf(source: SourceRow): StoredPlan {
