@@ -20,7 +20,7 @@ const small = {
   ...{ codedWidth: 640, codedHeight: 360, displayWidth: 640, displayHeight: 360 },
 }
 const EVERY_4_S =
-  'expr:isnan(prev_forced_t)+gt(floor((t+0.0005)/4),floor((prev_forced_t+0.0005)/4))'
+  'expr:isnan(prev_forced_t)+gt(floor((t-0+0.0005)/4),floor((prev_forced_t-0+0.0005)/4))'
 const LASTING = 'setts=pts=PTS:dts=DTS:duration=if(gt(DURATION\\,0)\\,DURATION\\,1920)'
 const SMALL = 'stitchable=1:aq-mode=2:partitions=none:me=dia:bframes=5:rc-lookahead=40:trellis=1'
 const BT709 = 'setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709'
@@ -118,6 +118,13 @@ test('the first chunk begins with the film, and the last one is open', () => {
   const last = run(plan, plan.parts.length - 1)
   expect(last.part.range).toEqual({ from: 600, to: null })
   expect(filterGraph(last)).toContain('setpts=PTS-1/TB,select=gte(t\\,-0.0005)[s]')
+})
+
+test('a run over the whole film begins its four seconds anew where chunks do', () => {
+  const args = encodeArgs(run(planned(long())), '/a')
+  expect(args[args.indexOf('-force_key_frames') + 1]).toBe(
+    'expr:if(isnan(prev_forced_t),1,if(gt(min(floor((t+0.0005)/120),5),min(floor((prev_forced_t+0.0005)/120),5)),st(0,t)*0+1,gt(floor((t-ld(0)+0.0005)/4),floor((prev_forced_t-ld(0)+0.0005)/4))))',
+  )
 })
 
 test('a copied rung says where the keyframes of the others are', () => {

@@ -267,17 +267,33 @@ function rungOutput(run: Run, rung: EncodedRung, index: number): string[] {
 
 /**
  * The first frame of every four seconds, by time: the same in every rung, as all see the same
- * timestamps, and in every chunk, as it does not depend on what came before. With a copied rung,
- * the frames that are its keyframes.
+ * timestamps. With a copied rung, the frames that are its keyframes.
+ *
+ * NOTE: ffmpeg counts `t` from the first frame of the output, not from 0. A chunk's first frame is
+ * a little behind the chunk's beginning, so there the four seconds begin with it; a run over the
+ * whole film that goes with chunks begins anew where they do.
  */
-function keyframes({ plan: { cuts }, part: { range } }: Run): string {
-  if (cuts === null) {
-    const cell = (time: string): string => `floor((${time}+${ROUNDING_S})/${GRID_S})`
-    return `expr:isnan(prev_forced_t)+gt(${cell('t')},${cell('prev_forced_t')})`
+function keyframes({ plan: { cuts, parts }, part: { range } }: Run): string {
+  if (cuts !== null) {
+    const { from, to } = range ?? { from: 0, to: null }
+    const inside = cuts.filter((cut) => cut > from && cut < (to ?? Infinity))
+    return ['0', ...inside.map((cut) => told(cut - from - 4 * ROUNDING_S))].join(',')
   }
-  const { from, to } = range ?? { from: 0, to: null }
-  const inside = cuts.filter((cut) => cut > from && cut < (to ?? Infinity))
-  return ['0', ...inside.map((cut) => told(cut - from - 4 * ROUNDING_S))].join(',')
+  const chunks = parts.flatMap((each) => each.range ?? [])
+  const chunkSeconds = chunks[1]?.from
+  if (range !== null || chunkSeconds === undefined) {
+    return `expr:isnan(prev_forced_t)+${isLaterCell('0')}`
+  }
+  const chunk = (time: string): string =>
+    `min(floor((${time}+${ROUNDING_S})/${chunkSeconds}),${chunks.length - 1})`
+  // Variable 0: the first frame of the chunk.
+  const within = `if(gt(${chunk('t')},${chunk('prev_forced_t')}),st(0,t)*0+1,${isLaterCell('ld(0)')})`
+  return `expr:if(isnan(prev_forced_t),1,${within})`
+}
+
+function isLaterCell(origin: string): string {
+  const cell = (time: string): string => `floor((${time}-${origin}+${ROUNDING_S})/${GRID_S})`
+  return `gt(${cell('t')},${cell('prev_forced_t')})`
 }
 
 /** ffmpeg 7 gives the last frame no duration: a film of one frame would last no time at all. */

@@ -15,11 +15,11 @@ export interface EncodedRung extends Rung {
 const QUALITY = [
   { side: 120, crf: 24, maxrateBps: 300_000 },
   { side: 360, crf: 27, maxrateBps: 1_200_000 },
-  { side: 480, crf: 27.4, maxrateBps: 1_800_000 },
-  { side: 720, crf: 28.8, maxrateBps: 3_500_000 },
-  { side: 1080, crf: 28.3, maxrateBps: 6_500_000 },
-  { side: 1440, crf: 28.3, maxrateBps: 10_000_000 },
-  { side: 2160, crf: 28.3, maxrateBps: 18_000_000 },
+  { side: 480, crf: 26, maxrateBps: 1_800_000 },
+  { side: 720, crf: 27.9, maxrateBps: 3_500_000 },
+  { side: 1080, crf: 28.1, maxrateBps: 6_500_000 },
+  { side: 1440, crf: 28.1, maxrateBps: 10_000_000 },
+  { side: 2160, crf: 28.1, maxrateBps: 18_000_000 },
 ] as const
 
 /**
@@ -31,7 +31,7 @@ const QUALITY = [
 const PRESET = 'veryfast'
 const ALWAYS = 'stitchable=1:aq-mode=2:partitions=none:me=dia'
 const EFFORT = [
-  { upTo: 440, x264Params: `${ALWAYS}:bframes=5:rc-lookahead=40:trellis=1` },
+  { upTo: 560, x264Params: `${ALWAYS}:bframes=5:rc-lookahead=40:trellis=1` },
   { upTo: 800, x264Params: `${ALWAYS}:rc-lookahead=20` },
   { upTo: Infinity, x264Params: `${ALWAYS}:subme=1:bframes=5:rc-lookahead=20:trellis=1` },
 ] as const
