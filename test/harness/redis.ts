@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { startChild } from './child.ts'
+import { startChild, type Child } from './child.ts'
 import { freePort } from './free-port.ts'
 import { programPath } from './programs.ts'
 import { temporaryFolder } from './temporary-folder.ts'
@@ -9,6 +9,10 @@ import { untilReady } from './wait.ts'
 export interface Redis extends AsyncDisposable {
   port: number
   url: string
+  /** Ends or freezes it, without asking. */
+  kill(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void
+  /** At the same port, and empty. Once the one before has ended. */
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -17,22 +21,38 @@ export async function startRedis(): Promise<Redis> {
   const folder = await temporaryFolder()
   const port = await freePort()
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder.path]
-  const server = startChild(
-    programPath('redis'),
-    [...args, '--save', '', '--appendonly', 'no', '--daemonize', 'no'],
-    { cwd: folder.path },
-  )
+  const start = (): Child =>
+    startChild(
+      programPath('redis'),
+      [...args, '--save', '', '--appendonly', 'no', '--daemonize', 'no'],
+      { cwd: folder.path },
+    )
+  const untilThere = () =>
+    untilReady(server, async () => (await sendToRedis(port, 'PING')) === '+PONG')
+  let server = start()
   const stop = async () => {
+    server.kill('SIGCONT')
     await server.stop()
     await folder.remove()
   }
   try {
-    await untilReady(server, async () => (await sendToRedis(port, 'PING')) === '+PONG')
+    await untilThere()
   } catch (error) {
     await stop()
     throw error
   }
-  return { port, url: `redis://127.0.0.1:${port}/0`, stop, [Symbol.asyncDispose]: stop }
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}/0`,
+    kill: (signal) => server.kill(signal),
+    async restart() {
+      await server.exited
+      server = start()
+      await untilThere()
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
 }
 
 /** Sends one inline command, such as FLUSHALL, and gives the first line of the answer. */

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { newSecret } from '../ports/ids.ts'
 
 /** What a key is for. A key of one purpose proves nothing for another. */
-export type KeyPurpose = 'access' | 'refresh' | 'media-url' | 'playlist-url' | 'totp' | 'openid'
+export type KeyPurpose =
+  'access' | 'refresh' | 'media-url' | 'playlist-url' | 'totp' | 'openid' | 'counters'
 
 export interface Keys {
   /** The key to make new signatures with, 32 bytes. */

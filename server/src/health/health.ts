@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
+import type { RedisLink } from '../ports/redis/redis.ts'
 
 export interface Health {
   status: 'ok' | 'error'
@@ -10,14 +11,18 @@ export type CheckHealth = () => Promise<Health>
 
 const TIMEOUT_MS = 2000
 
-/** Whether what every request needs is there. Never throws, and answers within two seconds. */
-export function healthCheck(db: Database): CheckHealth {
+/** Whether everything works as it should. Never throws, and answers within two seconds. */
+export function healthCheck(needs: { db: Database; redis: RedisLink | null }): CheckHealth {
+  const { db, redis } = needs
   return async () => {
-    const database = await isAnswering(() => sql`select 1`.execute(db))
+    const [database, cache] = await Promise.all([
+      isAnswering(() => sql`select 1`.execute(db)),
+      // Without Redis, counters and caches live in this process: they are there when it is.
+      redis === null || isAnswering(() => redis.check()),
+    ])
     return {
-      status: database ? 'ok' : 'error',
-      // Counters and caches live in this process: they are there when it is.
-      components: { database: database ? 'ok' : 'error', cache: 'ok' },
+      status: database && cache ? 'ok' : 'error',
+      components: { database: database ? 'ok' : 'error', cache: cache ? 'ok' : 'error' },
     }
   }
 }

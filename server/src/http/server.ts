@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import cookie from '@fastify/cookie'
-import rateLimit from '@fastify/rate-limit'
+import rateLimit, { type FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -66,6 +66,8 @@ export async function createServer(needs: {
   origins: OriginRules
   /** Whether clients reach us by HTTPS. */
   isHttps: boolean
+  /** Where requests are counted; in this process without. */
+  rateLimits?: FastifyRateLimitStoreCtor | undefined
 }): Promise<Server> {
   const { settings, authentication, origins } = needs
   const isProxied = settings.trustedProxies.length > 0
@@ -126,6 +128,7 @@ export async function createServer(needs: {
   await server.register(cookie)
   await server.register(rateLimit, {
     global: false,
+    ...(needs.rateLimits && { store: needs.rateLimits }),
     errorResponseBuilder: (_request, { ttl }) => rateLimited(Math.max(1, Math.ceil(ttl / 1000))),
     addHeadersOnExceeding: {},
     addHeaders: {

@@ -1,8 +1,8 @@
-import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { Rate } from '../config/env-values.ts'
 import type { Database } from '../db/database.ts'
 import { throttled } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Counters } from '../ports/counters/counters.ts'
 
 /**
  * Slows down guessing of one account's password, from however many addresses it comes: after some wrong ones, each
@@ -24,36 +24,33 @@ const KNOWN_FOR_MS = 30 * 86_400_000
 export function createLoginThrottle(needs: {
   db: Database
   clock: Clock
+  counters: Counters
   /** How many wrong passwords in which time cost nothing. */
   free: Rate
 }): LoginThrottle {
-  const { db, clock, free } = needs
-  const failures = new RateLimiterMemory({
-    keyPrefix: 'failures',
-    points: free.count,
-    duration: free.windowMs / 1000,
-  })
-  const waits = new RateLimiterMemory({ keyPrefix: 'waits', points: 1, duration: 1 })
+  const { db, clock, counters, free } = needs
+  const failures = counters.counter('failures', free.windowMs)
+  const waits = counters.waits('waits')
 
   return {
     async admit({ email, userId, address }) {
       const isKnown = userId !== null && (await isKnownAddress(db, userId, address, clock.now()))
       const counted = isKnown ? `${email} ${address}` : email
-      const wait = await waits.get(counted)
-      if (wait && wait.msBeforeNext > 0) throw throttled(Math.ceil(wait.msBeforeNext / 1000))
+      const leftMs = await waits.leftMs(counted)
+      if (leftMs > 0) throw throttled(Math.ceil(leftMs / 1000))
       return counted
     },
 
     async failed(counted) {
-      const { consumedPoints } = await failures.penalty(counted)
-      const beyond = consumedPoints - free.count
+      const { count } = await failures.add(counted)
+      const beyond = count - free.count
       if (beyond <= 0) return
-      await waits.block(counted, Math.min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (beyond - 1)))
+      await waits.begin(counted, Math.min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (beyond - 1)))
     },
 
     async succeeded(counted) {
-      await failures.delete(counted)
-      await waits.delete(counted)
+      await failures.forget(counted)
+      await waits.forget(counted)
     },
   }
 }

@@ -6,6 +6,7 @@ import { transact, type Database, type Transacting } from '../db/database.ts'
 import type { SessionRow, User } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import { newId, newSecret } from '../ports/ids.ts'
 import { readAccessToken, signAccessToken } from './access-token.ts'
 import { isRefreshTokenOf, parseRefreshToken, writeRefreshToken } from './refresh-token.ts'
@@ -59,19 +60,29 @@ export interface Sessions {
   ): Promise<SessionRow | null>
   /** What the client of a session is to hold from now on. After the commit. */
   tokensOf(session: SessionRow, now: Date): Promise<SessionTokens>
-  /** After a commit that ended sessions or changed users: the next check looks at the database. */
+  /**
+   * After a commit that ended sessions or changed users: the next check looks at the database, here and, as soon as the
+   * doorbell reaches them, at other servers.
+   */
   forgetChecks(): void
 }
 
 export function createSessions(needs: {
   db: Database
   clock: Clock
+  doorbell: Doorbell
   keys: Keys
   audit: Audit
   settings: Settings['sessions']
 }): Sessions {
-  const { db, clock, keys, audit, settings } = needs
+  const { db, clock, doorbell, keys, audit, settings } = needs
   const checks = new SessionChecks()
+  doorbell.onRing('sessions', () => checks.forgetAll())
+
+  function forgetChecks(): void {
+    checks.forgetAll()
+    doorbell.ring('sessions')
+  }
 
   async function tokensOf(session: SessionRow, now: Date): Promise<SessionTokens> {
     const accessEnd = Math.min(now.getTime() + settings.accessTtlMs, session.expires_at.getTime())
@@ -147,7 +158,7 @@ export function createSessions(needs: {
       const now = clock.now()
       const outcome = await transact(db, (trx) => rotate(trx, refreshToken, now))
       if (outcome && 'reused' in outcome) {
-        checks.forgetAll()
+        forgetChecks()
         const { id, user_id: userId } = outcome.reused
         const details = { session: id }
         await audit.record('refresh_reuse', { userId, address: client.address, details })
@@ -166,7 +177,9 @@ export function createSessions(needs: {
         if (session && session.revoked_at === null) ended.set(session.id, session.user_id)
       }
       for (const id of ended.keys()) await rows.revokeSession(db, id, now)
-      checks.forgetAll()
+      // One that had ended already is no news for others.
+      if (ended.size > 0) forgetChecks()
+      else checks.forgetAll()
       return [...ended.values()].map((userId) => ({ userId }))
     },
 
@@ -219,7 +232,7 @@ export function createSessions(needs: {
     },
 
     tokensOf,
-    forgetChecks: () => checks.forgetAll(),
+    forgetChecks,
   }
 
   async function sessionOfRefresh(text: string | null): Promise<SessionRow | null> {

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import type { Doorbell } from './doorbell.ts'
 
 export interface DoorbellUnderTest {
-  /** One more process’s; the same one where there can be only one process. */
-  another(): Doorbell
+  /** One more process’s, which hears by now; the same one where there can be only one process. */
+  another(): Promise<Doorbell>
   stop(): Promise<void>
 }
 
@@ -17,9 +17,9 @@ export function testDoorbell(name: string, start: () => Promise<DoorbellUnderTes
     let listener: Doorbell
     beforeAll(async () => void (started = await start()))
     afterAll(() => started.stop())
-    beforeEach(() => {
-      ringer = started.another()
-      listener = started.another()
+    beforeEach(async () => {
+      ringer = await started.another()
+      listener = await started.another()
     })
 
     test('who listens hears it, each of them', async () => {
@@ -72,7 +72,7 @@ export function testDoorbell(name: string, start: () => Promise<DoorbellUnderTes
     })
 
     test('ringing after the close, or closing twice, is harmless', async () => {
-      const closed = started.another()
+      const closed = await started.another()
       const heard = vi.fn<() => void>()
       closed.onRing('tasks', heard)
       closed.ring('tasks')

@@ -1,5 +1,6 @@
-/** What may have changed: there may be due tasks, or the catalogue is another. */
-export type Bell = 'tasks' | 'catalogue'
+/** What may have changed: there may be due tasks, the catalogue is another, or sessions have ended. */
+export const BELLS = ['tasks', 'catalogue', 'sessions'] as const
+export type Bell = (typeof BELLS)[number]
 
 /**
  * Tells others to look now rather than at their next regular look. It carries no content and promises nothing: a ring

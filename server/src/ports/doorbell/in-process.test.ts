@@ -10,7 +10,7 @@ testDoorbell('in one process', () => {
     another() {
       if (handedOut % 2 === 0) shared = inProcessDoorbell()
       handedOut += 1
-      return shared!
+      return Promise.resolve(shared!)
     },
     stop: () => Promise.resolve(),
   })
