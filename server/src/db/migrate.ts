@@ -5,6 +5,7 @@ import { secondFactorAndOpenId } from './migrations/0002-second-factor-and-openi
 import { usersAndAudit } from './migrations/0003-users-and-audit.ts'
 import { stepsAndFragments } from './migrations/0004-steps-and-fragments.ts'
 import { webhooks } from './migrations/0005-webhooks.ts'
+import { directUploads } from './migrations/0006-direct-uploads.ts'
 
 const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0001-first': first,
@@ -12,10 +13,17 @@ const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0003-users-and-audit': usersAndAudit,
   '0004-steps-and-fragments': stepsAndFragments,
   '0005-webhooks': webhooks,
+  '0006-direct-uploads': directUploads,
 }
 
-/** Brings the schema up to date. Several processes may do so at once: one works, the others wait. Returns what was done. */
-export async function migrate(db: Database, engine: Engine): Promise<string[]> {
+/** Every version of the schema, oldest first. */
+export const SCHEMA_VERSIONS = Object.keys(MIGRATIONS)
+
+/**
+ * Brings the schema up to date, or up to a version of it. Several processes may do so at once: one works, the others
+ * wait. Returns what was done.
+ */
+export async function migrate(db: Database, engine: Engine, upTo?: string): Promise<string[]> {
   const migrations = Object.fromEntries(
     Object.entries(MIGRATIONS).map(([name, make]) => [name, make(engine)]),
   )
@@ -23,7 +31,9 @@ export async function migrate(db: Database, engine: Engine): Promise<string[]> {
     db,
     provider: { getMigrations: () => Promise.resolve(migrations) },
   })
-  const { error, results } = await migrator.migrateToLatest()
+  const { error, results } = await (upTo === undefined
+    ? migrator.migrateToLatest()
+    : migrator.migrateTo(upTo))
   if (error) throw error as Error
   return (results ?? []).map(({ migrationName }) => migrationName)
 }

@@ -1,0 +1,143 @@
+import { transact, type Database, type Transacting } from '../db/database.ts'
+import type { SourceRow } from '../db/tables.ts'
+import { AppError } from '../errors.ts'
+import { lockSource } from '../processing/follow-up.ts'
+import type { ObjectStore } from '../ports/object-store/object-store.ts'
+import { touch, type Library } from '../videos/library.ts'
+import type { Finding } from './finding.ts'
+
+/** What became of a damaged video, in a word and a sentence. */
+export interface Repair {
+  videoId: number
+  outcome: 'reprocessing' | 'reduced' | 'error' | 'left'
+  sentence: string
+}
+
+export interface RepairNeeds {
+  db: Database
+  originals: ObjectStore
+  library: Library
+  now: () => Date
+}
+
+/**
+ * A damaged source is processed once more if its original is there. If not, what is lost is not offered any more; a
+ * video of which nothing is left to play ends as an error. May be repeated.
+ */
+export async function repairSource(
+  needs: RepairNeeds,
+  source: SourceRow,
+  findings: Finding[],
+): Promise<Repair> {
+  const { db, originals } = needs
+  const { video_id: videoId } = source
+  const mediaKeys = findings.filter(({ store }) => store === 'media').map(({ key }) => key)
+  const kept = source.original_dropped_at === null ? await originals.find(source.object_key) : null
+  const isOriginalWhole = kept?.sizeBytes === source.size_bytes
+  if (!isOriginalWhole) await forgetOriginal(needs, source)
+  if (mediaKeys.length === 0) {
+    return { videoId, outcome: 'reduced', sentence: 'it plays, but cannot be processed again' }
+  }
+  if (isOriginalWhole && (await isNewest(db, source))) return await reprocess(needs, videoId)
+  return await withdraw(needs, source, mediaKeys)
+}
+
+async function reprocess({ library }: RepairNeeds, videoId: number): Promise<Repair> {
+  try {
+    await library.retry(videoId)
+    return { videoId, outcome: 'reprocessing', sentence: 'it is processed once more' }
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    return { videoId, outcome: 'left', sentence: error.message }
+  }
+}
+
+async function isNewest(db: Database, { id, video_id: videoId }: SourceRow): Promise<boolean> {
+  const video = await db
+    .selectFrom('videos')
+    .select('source_id')
+    .where('id', '=', videoId)
+    .executeTakeFirst()
+  return video?.source_id === id
+}
+
+async function forgetOriginal({ db, now }: RepairNeeds, source: SourceRow): Promise<void> {
+  await db
+    .updateTable('sources')
+    .set({ original_dropped_at: now() })
+    .where('id', '=', source.id)
+    .where('original_dropped_at', 'is', null)
+    .where('state', 'in', ['ready', 'error'])
+    .execute()
+}
+
+const LOST =
+  'The files of this video are damaged or lost, and so is its original. Upload the film again.'
+
+async function withdraw(
+  { db, now }: RepairNeeds,
+  { id, video_id: videoId }: SourceRow,
+  lost: string[],
+): Promise<Repair> {
+  return await transact(db, async (trx) => {
+    const source = await lockSource(trx, id)
+    if (source === null || source.state === 'pending' || source.state === 'processing') {
+      return { videoId, outcome: 'left', sentence: 'it is being processed' }
+    }
+    await dropRows(trx, source, lost)
+    const rest = await trx
+      .selectFrom('renditions')
+      .select('quality')
+      .where('source_id', '=', id)
+      .execute()
+    const isLost = rest.length === 0
+    if (isLost) await markLost(trx, source, now())
+    await touch(trx, videoId, now())
+    return isLost
+      ? { videoId, outcome: 'error', sentence: LOST }
+      : {
+          videoId,
+          outcome: 'reduced',
+          sentence: `what is lost is not offered any more; there is ${rest.map(({ quality }) => quality).join(', ')}`,
+        }
+  })
+}
+
+async function dropRows(trx: Transacting, source: SourceRow, lost: string[]): Promise<void> {
+  for (const table of ['renditions', 'audio_tracks', 'subtitles', 'fragment_indexes'] as const) {
+    await trx.deleteFrom(table).where('object_key', 'in', lost).execute()
+  }
+  const isStoryboardLost = source.storyboard?.sheets.some((key) => lost.includes(key)) ?? false
+  const isPosterLost = source.poster_key !== null && lost.includes(source.poster_key)
+  if (!isStoryboardLost && !isPosterLost) return
+  await trx
+    .updateTable('sources')
+    .set({
+      ...(isStoryboardLost && { storyboard: null }),
+      ...(isPosterLost && { poster_key: null }),
+    })
+    .where('id', '=', source.id)
+    .execute()
+}
+
+async function markLost(trx: Transacting, source: SourceRow, now: Date): Promise<void> {
+  await trx
+    .updateTable('sources')
+    .set({
+      state: 'error',
+      error_code: 'files_lost',
+      error_message: LOST,
+      updated_at: now,
+      poster_key: null,
+      thumb_hash: null,
+      storyboard: null,
+    })
+    .where('id', '=', source.id)
+    .execute()
+  await trx
+    .updateTable('videos')
+    .set({ published_source_id: null })
+    .where('id', '=', source.video_id)
+    .where('published_source_id', '=', source.id)
+    .execute()
+}

@@ -1,0 +1,154 @@
+import { realpath } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { S3Settings } from '../config/s3-settings.ts'
+import { readSettings, type Settings } from '../config/settings.ts'
+import { AppError } from '../errors.ts'
+import { newId } from '../ports/ids.ts'
+import { localStores, openStores } from '../storage/stores.ts'
+import {
+  migrateStorage,
+  type MigrationCounts,
+  type Stores,
+} from '../storage-migration/migrate-storage.ts'
+import { launch } from './lifecycle.ts'
+import { counted, inBytes, progressLine } from './progress-line.ts'
+
+export interface MigrateStorageOptions {
+  from?: string
+  to?: string
+  fromFolder?: string
+  toFolder?: string
+  checksums: boolean
+  deleteSource?: boolean
+}
+
+/** One end of the way. */
+interface End {
+  name: string
+  stores: Stores
+  /** Folders, or the place in a bucket: two ends that share one would be mixed up. */
+  places: string[]
+  close(): void
+}
+
+/** `videoflix migrate-storage`: everything plays all the while, from where the settings say. */
+export async function moveStorage(options: MigrateStorageOptions): Promise<void> {
+  const { app, settings } = await launch()
+  const line = progressLine()
+  const ends: End[] = []
+  try {
+    const from = await openEnd(settings, 'from', options.from, options.fromFolder)
+    ends.push(from)
+    const to = await openEnd(settings, 'to', options.to, options.toFolder)
+    ends.push(to)
+    assertApart(from, to)
+    if (options.deleteSource) await assertNotInUse(from, settings)
+    const counts = await migrateStorage({
+      from: from.stores,
+      to: to.stores,
+      workDir: join(settings.tasks.workDir, `migrate-${newId()}`),
+      comparesBytes: options.checksums,
+      deletesSource: options.deleteSource ?? false,
+      onObject: (now) => line.show(sentence(now)),
+    })
+    line.end()
+    say(sentence(counts))
+    if (counts.foreign > 0) {
+      say(`${counted(counts.foreign, 'file')} of other programs stayed where they are.`)
+    }
+    say(options.deleteSource ? `${from.name} is empty now.` : whatNext(from, to, options))
+  } finally {
+    line.end()
+    for (const end of ends) end.close()
+    await app.close()
+  }
+}
+
+async function openEnd(
+  settings: Settings,
+  which: 'from' | 'to',
+  kind: string | undefined,
+  folder: string | undefined,
+): Promise<End> {
+  if (folder !== undefined) return await localEnd(resolve(folder), foldersBelow(resolve(folder)))
+  if (kind === 'local') return await localEnd('local', settings)
+  if (kind === 's3') return await bucketEnd(settings)
+  throw new AppError(
+    'misconfigured',
+    `Say where ${which === 'from' ? 'the files are' : 'they go'}: --${which} local, --${which} s3, or --${which}-folder FOLDER.`,
+  )
+}
+
+type Folders = Parameters<typeof localStores>[0]
+
+function foldersBelow(folder: string): Folders {
+  return {
+    originalsDir: join(folder, 'originals'),
+    intermediatesDir: join(folder, 'intermediates'),
+    media: { root: join(folder, 'media'), urlPath: '', urlTtlMs: 0 },
+  }
+}
+
+async function localEnd(name: string, folders: Folders): Promise<End> {
+  const stores = localStores(folders)
+  return { name, stores, places: await placesOf(folders), close: () => stores.close() }
+}
+
+async function placesOf({ originalsDir, intermediatesDir, media }: Folders): Promise<string[]> {
+  const folders = [originalsDir, intermediatesDir, media.root]
+  return await Promise.all(folders.map((folder) => realpath(folder).catch(() => folder)))
+}
+
+/** That of the settings, whether it is in use already or not. */
+async function bucketEnd(settings: Settings): Promise<End> {
+  const { s3 } = readSettings({ ...process.env, USE_S3_MEDIA: 'True' }, settings.dataDir).settings
+  if (s3 === null) throw new AppError('misconfigured', 'Set AWS_STORAGE_BUCKET_NAME.')
+  const stores = await openStores({ ...settings, s3 })
+  return { name: 's3', stores, places: [placeInBucket(s3)], close: () => stores.close() }
+}
+
+function placeInBucket({ endpoint, bucket, prefix }: S3Settings): string {
+  return `s3://${endpoint ?? 'aws'}/${bucket}/${prefix}`
+}
+
+function assertApart(from: End, to: End): void {
+  const isWithin = (one: string, other: string): boolean => `${one}/`.startsWith(`${other}/`)
+  const isMixed = from.places.some((one) =>
+    to.places.some((other) => isWithin(one, other) || isWithin(other, one)),
+  )
+  if (isMixed) {
+    throw new AppError('misconfigured', 'Both ends share a place: choose another for one of them.')
+  }
+}
+
+async function assertNotInUse(from: End, settings: Settings): Promise<void> {
+  const used = settings.s3 === null ? await placesOf(settings) : [placeInBucket(settings.s3)]
+  if (!from.places.some((place) => used.includes(place))) return
+  throw new AppError(
+    'conflict',
+    `Videoflix still uses ${from.name}: change the settings to the new place first, restart, then use --delete-source.`,
+  )
+}
+
+function sentence({ copied, copiedBytes, there, deleted }: MigrationCounts): string {
+  const gone = deleted > 0 ? `, ${deleted} removed from the source` : ''
+  return `${counted(copied, 'object')} copied (${inBytes(copiedBytes)}), ${there} there already${gone}.`
+}
+
+function whatNext(from: End, to: End, options: MigrateStorageOptions): string {
+  const again = ['from', 'to'].map((which) => {
+    const folder = which === 'from' ? options.fromFolder : options.toFolder
+    const kind = which === 'from' ? options.from : options.to
+    return folder === undefined ? `--${which} ${kind}` : `--${which}-folder ${folder}`
+  })
+  return [
+    `Everything of ${from.name} is at ${to.name}. Now:`,
+    '1. stop servers and workers, and run this command once more: it copies what came meanwhile',
+    '2. change the settings to the new place, and start',
+    `3. when all is well: videoflix migrate-storage ${again.join(' ')} --delete-source`,
+  ].join('\n')
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}

@@ -1,0 +1,53 @@
+import { join, resolve } from 'node:path'
+import { newId } from '../ports/ids.ts'
+import { restoreBackup } from '../moving/backup/restore-backup.ts'
+import { findSnapshot } from '../moving/backup/snapshot-folders.ts'
+import { launch } from './lifecycle.ts'
+import { counted, progressLine } from './progress-line.ts'
+
+export interface RestoreOptions {
+  force?: boolean
+  endSessions?: boolean
+  snapshot?: string
+}
+
+/** `videoflix restore`: into the database and the stores of the settings, whichever engine that is. */
+export async function restore(folder: string, options: RestoreOptions): Promise<void> {
+  const { app, settings } = await launch()
+  const line = progressLine()
+  try {
+    const backupDir = resolve(folder)
+    const { manifest, rows, objects, missing, migrated } = await restoreBackup({
+      db: app.db,
+      engine: settings.database.kind,
+      stores: { media: app.media, originals: app.originals },
+      backupDir,
+      snapshot: await findSnapshot(backupDir, options.snapshot),
+      workDir: join(settings.tasks.workDir, `restore-${newId()}`),
+      isForced: options.force ?? false,
+      endsSessions: options.endSessions ?? false,
+      now: app.clock.now(),
+      onObject: (done, all) => line.show(`${done} of ${counted(all, 'object')}`),
+    })
+    line.end()
+    say(`Restored ${counted(rows, 'row')} of ${manifest.createdAt}.`)
+    if (objects !== null) say(`Brought ${counted(objects, 'object')} back.`)
+    for (const version of migrated) say(`applied ${version}`)
+    if (missing > 0) {
+      say(
+        `${counted(missing, 'object')} that rows name are not there: run \`videoflix audit-library\`.`,
+      )
+      process.exitCode = 1
+    }
+    say(
+      'Start with the SECRET_KEY of then: without it everybody signs in anew, and one-time codes are lost.',
+    )
+  } finally {
+    line.end()
+    await app.close()
+  }
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}

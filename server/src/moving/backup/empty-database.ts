@@ -1,0 +1,23 @@
+import { sql } from 'kysely'
+import { transact, type Database, type Engine } from '../../db/database.ts'
+import { readTables } from './schema.ts'
+
+/** Whether anybody would miss something. What a first start writes by itself is an account, and counts. */
+export async function isDatabaseInUse(db: Database): Promise<boolean> {
+  const tables = (await db.introspection.getTables()).map(({ name }) => name)
+  for (const table of ['users', 'videos'] as const) {
+    if (!tables.includes(table)) continue
+    if (await db.selectFrom(table).select('id').limit(1).executeTakeFirst()) return true
+  }
+  return false
+}
+
+/** Of a database that is ours: every table goes, and so does what is known of its schema. */
+export async function dropTables(db: Database, engine: Engine): Promise<void> {
+  const names = (await readTables(db, engine)).map(({ name }) => name).toReversed()
+  await transact(db, async (trx) => {
+    for (const name of [...names, 'kysely_migration', 'kysely_migration_lock']) {
+      await sql`drop table if exists ${sql.table(name)}`.execute(trx)
+    }
+  })
+}

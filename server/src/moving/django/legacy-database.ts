@@ -1,0 +1,108 @@
+import { resolve } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import pg from 'pg'
+import { AppError } from '../../errors.ts'
+import { LEGACY_TABLES } from './legacy-rows.ts'
+
+export type LegacyTable = keyof typeof LEGACY_TABLES
+
+/** The database of the original, which nothing is written to. */
+export interface LegacyDatabase {
+  /** By id, in pages: nothing is locked between two of them. */
+  rows(table: LegacyTable): AsyncGenerator
+  close(): Promise<void>
+}
+
+const ROWS_AT_ONCE = 500
+
+type ReadPage = (table: string, after: number) => Promise<{ id: unknown }[]>
+
+/** `sqlite:` and a path, or a URL of PostgreSQL. Throws `misconfigured` with a sentence. */
+export async function openLegacyDatabase(url: string): Promise<LegacyDatabase> {
+  const { readPage, close } = /^postgres(ql)?:/.test(url)
+    ? await openPostgres(url)
+    : openSqlite(resolve(url.replace(/^sqlite:(\/\/)?/, '')))
+
+  async function* rows(table: LegacyTable): AsyncGenerator {
+    for (let after = 0; ;) {
+      const page = await readPage(LEGACY_TABLES[table], after)
+      yield* page
+      const last = page.at(-1)
+      if (!last) return
+      after = Number(last.id)
+    }
+  }
+
+  const legacy = { rows, close }
+  await assertTables(legacy).catch(async (error: unknown) => {
+    await close()
+    throw error
+  })
+  return legacy
+}
+
+async function assertTables(legacy: LegacyDatabase): Promise<void> {
+  for (const table of Object.keys(LEGACY_TABLES) as LegacyTable[]) {
+    try {
+      await legacy.rows(table).next()
+    } catch (cause) {
+      throw new AppError(
+        'misconfigured',
+        `The table ${LEGACY_TABLES[table]} cannot be read (${(cause as Error).message}): --database-url must lead to the database of the Django original.`,
+        { cause },
+      )
+    }
+  }
+}
+
+function openSqlite(file: string): { readPage: ReadPage; close: () => Promise<void> } {
+  const database = openFile(file)
+  return {
+    readPage: (table, after) =>
+      new Promise((done) => {
+        const query = `select * from "${table}" where id > ? order by id limit ${ROWS_AT_ONCE}`
+        done(database.prepare<[number], { id: unknown }>(query).all(after))
+      }),
+    close: () => {
+      database.close()
+      return Promise.resolve()
+    },
+  }
+}
+
+function openFile(file: string): Sqlite.Database {
+  try {
+    return new Sqlite(file, { readonly: true, fileMustExist: true, timeout: 10_000 })
+  } catch (cause) {
+    throw new AppError(
+      'misconfigured',
+      `The database ${file} cannot be opened (${(cause as Error).message}): check --database-url.`,
+      { cause },
+    )
+  }
+}
+
+async function openPostgres(
+  url: string,
+): Promise<{ readPage: ReadPage; close: () => Promise<void> }> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 })
+  // A connection that breaks between two pages is the next page's failure.
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    await client.query('set default_transaction_read_only = on')
+  } catch (cause) {
+    throw new AppError(
+      'misconfigured',
+      `PostgreSQL does not let us in (${(cause as Error).message}): check --database-url.`,
+      { cause },
+    )
+  }
+  return {
+    async readPage(table, after) {
+      const query = `select * from "${table}" where id > $1 order by id limit ${ROWS_AT_ONCE}`
+      return (await client.query<{ id: unknown }>(query, [after])).rows
+    },
+    close: () => client.end(),
+  }
+}
