@@ -1,5 +1,15 @@
 export type ProgramName =
-  'ffmpeg' | 'ffprobe' | 'bubblewrap' | 'postgres' | 'redis' | 'nginx' | 'chromium' | 'firefox'
+  | 'ffmpeg'
+  | 'ffprobe'
+  | 'bubblewrap'
+  | 'postgres'
+  | 'redis'
+  | 'radosgw'
+  | 'ceph-mon'
+  | 'ceph-osd'
+  | 'nginx'
+  | 'chromium'
+  | 'firefox'
 
 export const PROGRAMS: Record<ProgramName, { label: string; packages: Record<string, string> }>
 

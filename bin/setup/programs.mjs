@@ -53,6 +53,24 @@ export const PROGRAMS = {
     commands: ['redis-server', 'valkey-server'],
     packages: { apt: 'redis-server', brew: 'redis', dnf: 'valkey', apk: 'redis', pacman: 'valkey' },
   },
+  radosgw: {
+    label: 'Ceph (radosgw)',
+    commands: ['radosgw'],
+    packages: { apt: 'radosgw', dnf: 'ceph-radosgw' },
+    otherwise: '(Ceph is for Linux only)',
+  },
+  'ceph-mon': {
+    label: 'Ceph (ceph-mon)',
+    commands: ['ceph-mon'],
+    packages: { apt: 'ceph-mon', dnf: 'ceph-mon' },
+    otherwise: '(Ceph is for Linux only)',
+  },
+  'ceph-osd': {
+    label: 'Ceph (ceph-osd)',
+    commands: ['ceph-osd'],
+    packages: { apt: 'ceph-osd', dnf: 'ceph-osd' },
+    otherwise: '(Ceph is for Linux only)',
+  },
   nginx: {
     label: 'nginx',
     commands: ['nginx'],

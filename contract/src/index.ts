@@ -1,4 +1,5 @@
 export * from './accounts.ts'
+export * from './direct-uploads.ts'
 export * from './errors.ts'
 export * from './fields.ts'
 export * from './playback.ts'

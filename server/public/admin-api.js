@@ -110,8 +110,12 @@ export const replayDelivery = (id) =>
   request(`${WEBHOOKS}deliveries/${id}/replay/`, { method: 'POST' })
 export const testWebhooks = () => request(`${WEBHOOKS}test/`, { method: 'POST' })
 
-/** Signed URLs name the server as viewers reach it; this page may be open under another name. */
+/**
+ * Signed URLs name the server as viewers reach it; this page may be open under another name. Media that is elsewhere, in
+ * a bucket, has a URL that says so.
+ */
 export function localUrl(url) {
-  const { pathname, search } = new URL(url)
-  return pathname + search
+  const { pathname, search, searchParams } = new URL(url)
+  const isOurs = searchParams.has('signature') && searchParams.has('expires')
+  return isOurs ? pathname + search : url
 }

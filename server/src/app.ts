@@ -25,6 +25,7 @@ import { createAuthentication } from './http/authentication.ts'
 import { describeRoutes, documentationRoutes } from './http/documentation.ts'
 import { createOriginRules } from './http/origin.ts'
 import { createServer, type Server } from './http/server.ts'
+import { sharedRateLimits } from './http/shared-rate-limits.ts'
 import { createOpenIdAccounts } from './openid/accounts.ts'
 import { createOpenIdProvider } from './openid/provider.ts'
 import { OPENID_CALLBACK_PATH, openIdRoutes } from './openid/routes.ts'
@@ -33,14 +34,17 @@ import { pageRoutes } from './pages/routes.ts'
 import { createPlayback } from './playback/playback.ts'
 import { playbackRoutes } from './playback/routes.ts'
 import { systemClock, type Clock } from './ports/clock.ts'
+import { inProcessCounters } from './ports/counters/in-process.ts'
+import { redisCounters } from './ports/counters/redis.ts'
 import type { Doorbell } from './ports/doorbell/doorbell.ts'
 import { inProcessDoorbell } from './ports/doorbell/in-process.ts'
+import { redisDoorbell } from './ports/doorbell/redis.ts'
 import { fileMailer, withMailbox, type Mailbox } from './ports/mailer/file-mailer.ts'
 import { logMailer } from './ports/mailer/log-mailer.ts'
 import type { Mailer } from './ports/mailer/mailer.ts'
 import { smtpMailer } from './ports/mailer/smtp-mailer.ts'
-import { localStore } from './ports/object-store/local-store.ts'
 import type { ObjectStore } from './ports/object-store/object-store.ts'
+import type { RedisLink } from './ports/redis/redis.ts'
 import { processingHandlers } from './processing/handlers.ts'
 import { removeStaleWork } from './processing/stale-work.ts'
 import { ownSessionRoutes } from './sessions/own-session-routes.ts'
@@ -50,12 +54,16 @@ import { createSessions } from './sessions/sessions.ts'
 import { createMediaUrls } from './storage/media-urls.ts'
 import { mediaRoutes } from './storage/routes.ts'
 import { createSignedUrls } from './storage/signed-urls.ts'
+import { openStores, type Bucket } from './storage/stores.ts'
 import { subtitleRoutes } from './subtitles/routes.ts'
 import { createSubtitleLibrary } from './subtitles/subtitles.ts'
+import { TASK_BOARD_PATH, taskBoardRoutes } from './task-board/routes.ts'
 import { newOwner } from './tasks/owner.ts'
 import { createWorker, type Worker } from './tasks/worker.ts'
 import { twoFactorRoutes } from './two-factor/routes.ts'
 import { createTwoFactor } from './two-factor/two-factor.ts'
+import { directUploadRoutes } from './uploads/direct-routes.ts'
+import { createDirectUploads } from './uploads/direct-uploads.ts'
 import { formUploadRoutes } from './uploads/form-routes.ts'
 import { createIntake, type Intake } from './uploads/intake.ts'
 import { createStaging, type Staging } from './uploads/staging.ts'
@@ -84,8 +92,13 @@ export interface App {
   intake: Intake
   staging: Staging
   originals: ObjectStore
+  intermediates: ObjectStore
   media: ObjectStore
+  /** Null where media is sent by this server. */
+  bucket: Bucket | null
   mailer: Mailer
+  /** Null where there is none. */
+  redis: RedisLink | null
   createWorker(process: ProcessFacts): Worker
   /** Routes and all; not listening yet. */
   createServer(): Promise<Server>
@@ -108,16 +121,29 @@ export async function createApp(needs: {
   const secret = settings.secretKey ?? (await keptSecret(settings.dataDir))
   const keys = deriveKeys(secret, settings.secretKeyFallbacks)
   const db = await openDatabase(settings.database)
-  const doorbell: Doorbell = inProcessDoorbell()
-  const originals = localStore(settings.originalsDir)
-  const intermediates = localStore(settings.intermediatesDir)
-  const media = localStore(settings.media.root)
+  const redis = await linkToRedis(settings, log)
+  const doorbell: Doorbell = redis ? redisDoorbell(redis) : inProcessDoorbell()
+  const shared = redis && redisCounters(redis, keys.signing('counters'))
+  const stores = await openStores(settings)
+  const { originals, intermediates, media, bucket } = stores
   const { mailer, mailbox } = mailers(settings, log)
 
   const audit = createAudit({ db, clock, log })
   const passwords = createPasswords(settings.passwords)
-  const sessions = createSessions({ db, clock, keys, audit, settings: settings.sessions })
-  const throttle = createLoginThrottle({ db, clock, free: settings.rateLimits.loginAccount })
+  const sessions = createSessions({
+    db,
+    clock,
+    doorbell,
+    keys,
+    audit,
+    settings: settings.sessions,
+  })
+  const throttle = createLoginThrottle({
+    db,
+    clock,
+    counters: shared ?? inProcessCounters,
+    free: settings.rateLimits.loginAccount,
+  })
   const twoFactor = createTwoFactor({ db, clock, keys, audit, passwords, throttle })
   const frontendUrl = settings.frontendUrl ?? `${backendOrigin}/`
   const links = createAccountLinks({
@@ -128,7 +154,8 @@ export async function createApp(needs: {
   const accounts = createAccounts({ ...ofAccounts, links: settings.links })
 
   const { urlPath, urlTtlMs } = settings.media
-  const ofMedia = createSignedUrls({ keys, purpose: 'media-url', backendOrigin, urlPath })
+  const ofMedia =
+    bucket?.urls ?? createSignedUrls({ keys, purpose: 'media-url', backendOrigin, urlPath })
   const urls = createMediaUrls({ signed: ofMedia, ttlMs: urlTtlMs })
   const playlists = createSignedUrls({
     keys,
@@ -143,12 +170,29 @@ export async function createApp(needs: {
   const adminVideos = createAdminVideos({ db, clock, urls })
   const staging = createStaging(settings.uploads)
   const intake = createIntake({ staging, originals, library })
+  const directUploads =
+    bucket &&
+    createDirectUploads({
+      db,
+      clock,
+      settings: settings.uploads,
+      parts: bucket.uploads,
+      originals,
+      library,
+    })
 
   async function createRoutes(): Promise<Server> {
     const authentication = createAuthentication({ sessions, cookies: settings.cookies })
     const origins = createOriginRules(settings, backendOrigin)
     const isHttps = backendOrigin.startsWith('https:')
-    const server = await createServer({ settings, log, authentication, origins, isHttps })
+    const server = await createServer({
+      settings,
+      log,
+      authentication,
+      origins,
+      isHttps,
+      rateLimits: shared ? sharedRateLimits(shared) : undefined,
+    })
     const catalogue = createCatalogue({
       db,
       clock,
@@ -158,7 +202,7 @@ export async function createApp(needs: {
       mediaUrlTtlMs: urlTtlMs,
     })
     const events = createVideoEvents({ db, log, adminVideos })
-    const checkHealth = healthCheck(db)
+    const checkHealth = healthCheck({ db, redis })
     const uploads = createTusUploads({
       settings: settings.uploads,
       staging,
@@ -173,6 +217,7 @@ export async function createApp(needs: {
       staging,
       originals,
       uploads,
+      directUploads,
       ttlMs: settings.uploads.ttlMs,
     })
 
@@ -244,7 +289,8 @@ export async function createApp(needs: {
     favoriteRoutes(server, { db, clock })
     catalogueRoutes(server, catalogue)
     playbackRoutes(server, { playback, playlists, clock })
-    mediaRoutes(server, { db, clock, media, urls, urlPath })
+    if (!bucket) mediaRoutes(server, { db, clock, media, urls, urlPath })
+    if (directUploads) directUploadRoutes(server, { directUploads, adminVideos })
     adminVideoRoutes(server, { adminVideos, library, backendOrigin })
     const ofSubtitles = { db, clock, doorbell, audit, media, staging }
     await subtitleRoutes(server, { subtitleLibrary: createSubtitleLibrary(ofSubtitles) })
@@ -259,11 +305,15 @@ export async function createApp(needs: {
     )
     await server.register(async (scope) => tusRoutes(scope as unknown as Server, { db, uploads }))
     await videoEventsRoute(server, { events, sessions })
+    await taskBoardRoutes(server, { db, clock })
     await documentationRoutes(server)
     await pageRoutes(server, {
       checkHealth,
       mailbox,
       passwordMinLength: settings.passwords.minLength,
+      mediaOrigin: bucket?.origin ?? null,
+      // The original had its job list where it had Redis.
+      jobsPath: redis ? TASK_BOARD_PATH : '/admin/',
     })
     server.addHook('onClose', async () => {
       catalogue.close()
@@ -283,8 +333,11 @@ export async function createApp(needs: {
     intake,
     staging,
     originals,
+    intermediates,
     media,
+    bucket,
     mailer,
+    redis,
     createServer: createRoutes,
     createWorker: (process) =>
       createWorker({
@@ -298,6 +351,7 @@ export async function createApp(needs: {
         async alsoSweep() {
           await removeStaleWork(db, settings.tasks.workDir)
           await forgetOutdated()
+          await stores.tidy()
         },
         handlers: {
           ...processingHandlers({
@@ -328,9 +382,18 @@ export async function createApp(needs: {
       }),
     async close() {
       await doorbell.close()
+      redis?.close()
+      stores.close()
       await db.destroy()
     },
   }
+}
+
+/** The client is not loaded where there is no Redis. */
+async function linkToRedis({ redis }: Settings, log: Logger): Promise<RedisLink | null> {
+  if (!redis) return null
+  const { openRedis } = await import('./ports/redis/redis.ts')
+  return openRedis(redis, log)
 }
 
 function mailers(settings: Settings, log: Logger): { mailer: Mailer; mailbox: Mailbox | null } {

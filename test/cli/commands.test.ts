@@ -5,6 +5,8 @@ import { badFilm, film } from '../films.ts'
 import { Client } from '../harness/client.ts'
 import { freePort } from '../harness/free-port.ts'
 import { startServer, type ServerProcess } from '../harness/process.ts'
+import { has } from '../harness/programs.ts'
+import { startRedis } from '../harness/redis.ts'
 import { startSmtp } from '../harness/smtp.ts'
 import { temporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts'
 import { filesIn, SHORT } from '../videos/library.ts'
@@ -96,6 +98,19 @@ describe('`doctor`', () => {
     expect(code).toBe(1)
     expect(stdout).toMatch(/^PROBLEM +mail +\S.*EMAIL_/m)
     expect(stdout).not.toMatch(/\n\s+at /)
+  })
+
+  test.skipIf(!has('redis'))('tells whether there is a Redis, and which', async () => {
+    await using redis = await startRedis()
+    const { stdout } = await examine({ REDIS_HOST: '127.0.0.1', REDIS_PORT: `${redis.port}` })
+    expect(stdout).toMatch(/^ok +redis +Redis \d+\.\S+ answers at 127\.0\.0\.1:\d+$/m)
+    redis.kill('SIGSTOP')
+    const frozen = await examine({ REDIS_URL: redis.url })
+    expect(frozen).toMatchObject({ code: 1 })
+    expect(frozen.stdout).toMatch(/^PROBLEM +redis +Redis at \S+ does not answer\..*REDIS_/m)
+    const gone = await examine({ REDIS_URL: `redis://:a-secret@127.0.0.1:${await freePort()}` })
+    expect(gone.stdout).toMatch(/^PROBLEM +redis +Redis at \S+ does not answer\..*REDIS_/m)
+    expect(gone.stdout + gone.stderr).not.toContain('a-secret')
   })
 
   test('says what to do about a full disk', async () => {

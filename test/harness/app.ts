@@ -9,6 +9,8 @@ import { Client } from './client.ts'
 import { freePort } from './free-port.ts'
 import { has } from './programs.ts'
 import { startPostgres } from './postgres.ts'
+import { startRedis } from './redis.ts'
+import { startS3, type S3 } from './s3.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 /** A clock that a test moves. It starts at the real time, because cookies and signatures are real. */
@@ -30,6 +32,8 @@ export interface TestApp extends AsyncDisposable {
   server: Server
   worker: Worker
   settings: Settings
+  /** With `media: 's3'`. */
+  s3: S3 | null
   clock: TestClock
   /** Without a slash at its end. */
   origin: string
@@ -44,7 +48,7 @@ export interface TestApp extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** The databases every journey runs on. */
+/** The databases every journey runs on; PostgreSQL with a Redis beside it, as it is deployed. */
 export const BACKENDS = has('postgres') ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
 export type Backend = (typeof BACKENDS)[number]
 
@@ -57,11 +61,13 @@ const UNLIMITED = {
 }
 
 export async function startApp(
-  options: { backend?: Backend; env?: Record<string, string> } = {},
+  options: { backend?: Backend; media?: 'local' | 's3'; env?: Record<string, string> } = {},
 ): Promise<TestApp> {
-  const { backend = 'sqlite', env = {} } = options
+  const { backend = 'sqlite', media = 'local', env = {} } = options
   const folder = await temporaryFolder()
   const postgres = backend === 'postgres' ? await startPostgres() : null
+  const redis = backend === 'postgres' && has('redis') ? await startRedis() : null
+  const s3 = media === 's3' ? await startS3() : null
   const port = await freePort()
   const origin = `http://127.0.0.1:${port}`
   const { settings } = readSettings(
@@ -72,6 +78,8 @@ export async function startApp(
       MIN_FREE_DISK_BYTES: '0',
       ...UNLIMITED,
       ...(postgres && { DATABASE_URL: await postgres.databaseUrl() }),
+      ...(redis && { REDIS_URL: redis.url }),
+      ...(s3 && (await s3.env())),
       ...env,
     },
     folder.path,
@@ -104,6 +112,8 @@ export async function startApp(
     await worker.drain()
     await app.close()
     await postgres?.stop()
+    await redis?.stop()
+    await s3?.stop()
     await folder.remove()
   }
   let viewers = 0
@@ -112,6 +122,7 @@ export async function startApp(
     server,
     worker,
     settings,
+    s3,
     clock,
     origin,
     logs,

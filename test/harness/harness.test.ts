@@ -10,6 +10,7 @@ import { startChild } from './child.ts'
 import { startChromium } from './chromium.ts'
 import { startPostgres } from './postgres.ts'
 import { has } from './programs.ts'
+import { hasS3, startS3 } from './s3.ts'
 import { sendToRedis, startRedis } from './redis.ts'
 import { startSmtp } from './smtp.ts'
 
@@ -32,6 +33,21 @@ test.skipIf(!has('redis'))('gives a Redis server that answers, until it is stopp
   await redis.stop()
   await expect(sendToRedis(redis.port, 'PING')).rejects.toThrow('ECONNREFUSED')
 })
+
+test.skipIf(!hasS3)(
+  'gives an S3 service with private, empty buckets, which may go away',
+  async () => {
+    await using s3 = await startS3()
+    const names = [await s3.bucket(), await s3.bucket()]
+    expect(new Set(names).size).toBe(2)
+    const statuses = await Promise.all(names.map((name) => fetch(`${s3.endpoint}/${name}/`)))
+    expect(statuses.map(({ status }) => status)).toEqual([403, 403])
+    await s3.goAway()
+    await expect(fetch(s3.endpoint)).rejects.toThrow('fetch failed')
+    await s3.comeBack()
+    expect((await fetch(`${s3.endpoint}/${names[0]}/`)).status).toBe(403)
+  },
+)
 
 const MAIL = { from: 'films@example.com', to: 'Ada@example.com', subject: 'Hello', text: 'Hi Ada' }
 

@@ -6,6 +6,7 @@ import { startChild } from './child.ts'
 import { freePort } from './free-port.ts'
 import { programPath } from './programs.ts'
 import { temporaryFolder } from './temporary-folder.ts'
+import { unprivilegedUser } from './unprivileged-user.ts'
 import { untilReady } from './wait.ts'
 
 const execute = promisify(execFile)
@@ -82,18 +83,4 @@ async function queryOnce(url: string, sql: string) {
   } finally {
     await client.end()
   }
-}
-
-/** PostgreSQL refuses to run as root. */
-async function unprivilegedUser() {
-  if (process.getuid?.() !== 0) return undefined
-  const idOf = async (user: string, which: '-u' | '-g') =>
-    Number((await execute('id', [which, user])).stdout)
-  for (const user of ['postgres', 'nobody'])
-    try {
-      return { uid: await idOf(user, '-u'), gid: await idOf(user, '-g') }
-    } catch {
-      continue
-    }
-  throw new Error('PostgreSQL refuses to run as root, and there is no user postgres or nobody')
 }

@@ -28,7 +28,9 @@ export async function openAdminPage(browser: Chromium, app: TestApp): Promise<Ad
     if (message.type() === 'error' && !isRefusal) problems.push(message.text())
   })
   page.on('request', (request) => {
-    const isOurs = [`${app.origin}/`, 'data:'].some((start) => request.url().startsWith(start))
+    const bucket = app.s3 ? [`${app.s3.endpoint}/`] : []
+    const ours = [`${app.origin}/`, 'data:', ...bucket]
+    const isOurs = ours.some((start) => request.url().startsWith(start))
     if (!isOurs) problems.push(`request to ${request.url()}`)
   })
   await page.goto(`${app.origin}/admin/`)

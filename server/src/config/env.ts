@@ -18,6 +18,8 @@ import {
   urlPath,
 } from './env-values.ts'
 import { OPENID_ENV } from './openid-settings.ts'
+import { REDIS_ENV } from './redis-settings.ts'
+import { S3_ENV } from './s3-settings.ts'
 import { WEBHOOK_ENV } from './webhook-settings.ts'
 
 /**
@@ -112,14 +114,15 @@ export const ENV_GROUPS = {
     DB_SSL_ROOTCERT: text.describe('File of the certificate authority that PostgreSQL must show.'),
     USE_SQLITE_LOCAL: flag.describe('Use SQLite even when DB_NAME is set. Default False.'),
   },
+  Redis: REDIS_ENV,
   Media: {
     MEDIA_URL: urlPath.describe('Path under which local media is served. Default `/media/`.'),
     MEDIA_URL_TTL: seconds(1).describe(
       'Least life of a signed media URL; long films get more. Default 3600.',
     ),
-    USE_S3_MEDIA: flag.describe('Only False yet: media is kept in MEDIA_ROOT. Default False.'),
     MEDIA_ROOT: text.describe('Folder of published media. Default `media` in DATA_DIR.'),
   },
+  'Media in S3': S3_ENV,
   'Sessions, links and passwords': {
     ACCESS_TOKEN_TTL: seconds(1, 300).describe(
       'Life of an access token, at most 300. Default 300.',
@@ -194,16 +197,6 @@ export const ENV_GROUPS = {
   },
   'Accepted and ignored': {
     FRONTEND_CONFIRM_URL: ignored('confirmation links always lead to this server'),
-    REDIS_URL: ignored('tasks are kept in the database'),
-    REDIS_HOST: ignored('tasks are kept in the database'),
-    REDIS_PORT: ignored('tasks are kept in the database'),
-    REDIS_DB: ignored('tasks are kept in the database'),
-    REDIS_LOCATION: ignored('caches are kept in the process'),
-    AWS_ACCESS_KEY_ID: ignored('media is kept in MEDIA_ROOT'),
-    AWS_SECRET_ACCESS_KEY: ignored('media is kept in MEDIA_ROOT'),
-    AWS_STORAGE_BUCKET_NAME: ignored('media is kept in MEDIA_ROOT'),
-    AWS_S3_REGION_NAME: ignored('media is kept in MEDIA_ROOT'),
-    AWS_S3_QUERYSTRING_AUTH: ignored('media URLs are always signed'),
     CSRF_COOKIE_SECURE: ignored('there is no CSRF cookie: origins are checked instead'),
     SESSION_COOKIE_SECURE: ignored('there is no session cookie beside the two JWT cookies'),
   },
@@ -215,7 +208,9 @@ export const ENV = {
   ...ENV_GROUPS['Cookies'],
   ...ENV_GROUPS['Mail'],
   ...ENV_GROUPS['Database'],
+  ...ENV_GROUPS['Redis'],
   ...ENV_GROUPS['Media'],
+  ...ENV_GROUPS['Media in S3'],
   ...ENV_GROUPS['Sessions, links and passwords'],
   ...ENV_GROUPS['Sign-in with OpenID Connect'],
   ...ENV_GROUPS['Uploads'],
@@ -252,7 +247,9 @@ export function readEnv(variables: Record<string, string | undefined>): {
     }
     const parsed = schema.safeParse(value)
     if (!parsed.success) {
-      const shown = /SECRET|PASSWORD|KEY|DATABASE_URL|WEBHOOK_URLS/.test(name)
+      const shown = /SECRET|PASSWORD|KEY|DATABASE_URL|REDIS_URL|REDIS_LOCATION|WEBHOOK_URLS/.test(
+        name,
+      )
         ? 'its value'
         : `"${value}"`
       problems.push(`${name}: ${shown} is not understood; ${parsed.error.issues[0]?.message}.`)

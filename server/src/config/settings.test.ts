@@ -98,6 +98,7 @@ test('reads the operator’s file of the original', () => {
     cookies: { secure: true, sameSite: 'none' },
     mail: { kind: 'smtp', host: 'mail.example.com', port: 587, useTls: true, user: 'films' },
     database: { kind: 'postgres', url: 'postgresql://films:p%40ss%3Aword%2F@db:5432/films' },
+    redis: { url: 'redis://redis:6379/1', keyPrefix: 'videoflix:' },
     media: { urlPath: '/media/' },
   })
   for (const warning of warnings) {
@@ -105,7 +106,6 @@ test('reads the operator’s file of the original', () => {
   }
   expect(warnings.map((warning) => warning.split(' ')[0])).toEqual([
     'FRONTEND_CONFIRM_URL',
-    'REDIS_LOCATION',
     'CSRF_COOKIE_SECURE',
   ])
 })
@@ -168,7 +168,7 @@ describe('refuses', () => {
     ['a mail user without a host', { EMAIL_HOST_USER: 'x' }, /EMAIL_HOST is missing/],
     ['a user without a password', { EMAIL_HOST: 'm', EMAIL_HOST_USER: 'x' }, /only one is set/],
     ['a password without a user', { EMAIL_HOST: 'm', EMAIL_HOST_PASSWORD: 'x' }, /only one is/],
-    ['S3', { USE_S3_MEDIA: 'True' }, /^USE_S3_MEDIA=True is not possible yet/],
+    ['S3 without a bucket', { USE_S3_MEDIA: 'True' }, /AWS_STORAGE_BUCKET_NAME is missing/],
   ])('%s', (_what, variables, sentence) => {
     const refusal = refusalOf(variables)
     expect(refusal).toMatch(sentence)

@@ -3,6 +3,8 @@ import { AppError } from '../errors.ts'
 import { readEnv, type Env } from './env.ts'
 import type { Rate } from './env-values.ts'
 import { openIdSettings, whatIsHalfOpenId, type OpenIdSettings } from './openid-settings.ts'
+import { s3Settings, whatIsHalfS3, type S3Settings } from './s3-settings.ts'
+import { redisSettings, redisWarning, type RedisSettings } from './redis-settings.ts'
 import { whatIsUnsafe } from './unsafe.ts'
 import { webhookSettings, whatIsHalfWebhooks, type WebhookSettings } from './webhook-settings.ts'
 
@@ -62,7 +64,12 @@ export interface Settings {
   openId: OpenIdSettings | null
   mail: MailSettings
   database: DatabaseSettings
+  redis: RedisSettings | null
   media: { root: string; urlPath: string; urlTtlMs: number }
+  /** Null: media, originals and intermediates are in folders. */
+  s3: S3Settings | null
+  /** Where workers keep what they fetched from S3. */
+  cacheDir: string
   originalsDir: string
   /** What the steps of processing leave for each other. */
   intermediatesDir: string
@@ -103,6 +110,8 @@ export function readSettings(
   const half = whatIsHalfConfigured(env)
   if (half) throw new AppError('misconfigured', half)
   const settings = settingsFrom(env, projectDir)
+  const uselessRedis = redisWarning(env)
+  if (uselessRedis) warnings.push(uselessRedis)
   const unsafe = whatIsUnsafe(settings)
   if (unsafe) throw new AppError('misconfigured', unsafe)
   if (settings.backendOrigin?.startsWith('https:') && !settings.cookies.secure) {
@@ -115,9 +124,6 @@ export function readSettings(
 
 /** A sentence about settings of which one is nothing without another, or null. */
 function whatIsHalfConfigured(env: Env): string | null {
-  if (env.USE_S3_MEDIA) {
-    return 'USE_S3_MEDIA=True is not possible yet: set it to False to keep media in MEDIA_ROOT.'
-  }
   const isPostgresUrl = env.DATABASE_URL !== undefined || env.USE_SQLITE_LOCAL === true
   const isDatabaseMeant = env.DB_HOST ?? env.DB_USER ?? env.DB_PASSWORD
   if (!isPostgresUrl && env.DB_NAME === undefined && isDatabaseMeant !== undefined) {
@@ -133,7 +139,7 @@ function whatIsHalfConfigured(env: Env): string | null {
   if (isSmtp && !!env.EMAIL_HOST_USER !== !!env.EMAIL_HOST_PASSWORD) {
     return 'Of EMAIL_HOST_USER and EMAIL_HOST_PASSWORD only one is set: set both, or none.'
   }
-  return whatIsHalfOpenId(env) ?? whatIsHalfWebhooks(env)
+  return whatIsHalfOpenId(env) ?? whatIsHalfWebhooks(env) ?? whatIsHalfS3(env)
 }
 
 function settingsFrom(env: Env, projectDir: string): Settings {
@@ -180,11 +186,14 @@ function settingsFrom(env: Env, projectDir: string): Settings {
     openId: openIdSettings(env),
     mail: mailSettings(env, dataDir, backendOrigin),
     database: databaseSettings(env, dataDir),
+    redis: redisSettings(env),
     media: {
       root: resolve(projectDir, env.MEDIA_ROOT ?? join(dataDir, 'media')),
       urlPath: env.MEDIA_URL ?? '/media/',
       urlTtlMs: env.MEDIA_URL_TTL ?? HOUR,
     },
+    s3: s3Settings(env),
+    cacheDir: join(dataDir, 'cache'),
     originalsDir: join(dataDir, 'originals'),
     intermediatesDir: join(dataDir, 'intermediates'),
     uploads: {

@@ -291,6 +291,23 @@ export interface WebhookDeliveriesTable {
   last_error: Optional<string>
 }
 
+/** Uploads that go straight to the bucket. The store knows their parts. */
+export interface DirectUploadsTable {
+  /** Random; also the upload's id and the original's key. */
+  id: string
+  /** What the store calls it. */
+  store_id: string
+  file_name: string
+  /** Of the whole file, as was announced. */
+  size_bytes: number
+  /** Of every part but the last. */
+  part_bytes: number
+  /** When completing it began; from then on it cannot be aborted. */
+  sealed_at: Date | null
+  created_at: Date
+  expires_at: Date
+}
+
 export interface Tables {
   users: UsersTable
   sessions: SessionsTable
@@ -309,6 +326,7 @@ export interface Tables {
   recovery_codes: RecoveryCodesTable
   identities: IdentitiesTable
   webhook_deliveries: WebhookDeliveriesTable
+  direct_uploads: DirectUploadsTable
 }
 
 export type User = Selectable<UsersTable>
@@ -324,6 +342,7 @@ export type StepRow = Selectable<StepsTable>
 export type TaskRow = Selectable<TasksTable>
 export type AuditRow = Selectable<AuditTable>
 export type WebhookDeliveryRow = Selectable<WebhookDeliveriesTable>
+export type DirectUploadRow = Selectable<DirectUploadsTable>
 
 /** For a JSON column: both engines take the text. */
 export function asJson(value: unknown): string {

@@ -59,6 +59,66 @@ program
   .description('check ffmpeg, database, storage, mail, clock and disk')
   .action(async () => (await import('./doctor.ts')).doctor())
 
+program
+  .command('s3-cors')
+  .description(
+    'let our pages and those of CORS_ALLOWED_ORIGINS play from the bucket and upload to it',
+  )
+  .action(async () => (await import('./s3-cors.ts')).allowOurOrigins())
+
+program
+  .command('audit-library')
+  .description('look whether every file is there and whole, and whether others lie around')
+  .option('--fix', 'remove what belongs to nothing, process damaged videos again')
+  .option('--decode', 'decode the first and last pictures of every film')
+  .option('--json', 'a JSON object a line')
+  .action(async (options) => (await import('./audit-library.ts')).auditLibrary(options))
+
+program
+  .command('backup')
+  .description('add a snapshot to a backup, while the server runs')
+  .argument('<folder>', 'best on another disk')
+  .option('--media', 'with the films: what is in the backup already is not copied again')
+  .option('--checksums', 'list the SHA-256 of every file, which reads them all')
+  .option('--keep <count>', 'remove all but so many of the newest snapshots')
+  .action(async (folder, options) => (await import('./backup.ts')).backUp(folder, options))
+
+program
+  .command('restore')
+  .description('bring a backup back, into SQLite or PostgreSQL; stop servers and workers first')
+  .argument('<folder>', 'of the backup')
+  .option('--snapshot <name>', 'another than the newest: a name in its folder `snapshots`')
+  .option('--force', 'although there are accounts or videos, which are lost')
+  .option('--end-sessions', 'everybody has to sign in anew')
+  .action(async (folder, options) => (await import('./restore.ts')).restore(folder, options))
+
+program
+  .command('migrate-storage')
+  .description('copy all files to another place, while the server runs')
+  .option('--from <kind>', '`local` or `s3`, as the settings have it')
+  .option('--to <kind>', '`local` or `s3`, as the settings have it')
+  .option('--from-folder <folder>', 'originals, intermediates and media below this folder')
+  .option('--to-folder <folder>', 'originals, intermediates and media below this folder')
+  .option('--no-checksums', 'compare sizes alone')
+  .option(
+    '--delete-source',
+    'remove the files where they were, once the settings name the new place',
+  )
+  .action(async (options) => (await import('./migrate-storage.ts')).moveStorage(options))
+
+program
+  .command('import-django')
+  .description(
+    'take over users, videos and favourites of the Django original; ids and passwords stay',
+  )
+  .requiredOption('--database-url <url>', 'postgresql://… or sqlite:/path/to/db.sqlite3; only read')
+  .requiredOption('--media-root <folder>', 'its MEDIA_ROOT; only read')
+  .option('--media-url <path>', 'its MEDIA_URL', '/media/')
+  .option('--copy', 'copy files, although the disk could give them a second name')
+  .option('--reprocess', 'encode all films anew in the background, for HLS and DASH')
+  .option('--dry-run', 'report what would be done')
+  .action(async (options) => (await import('./import-django.ts')).importDjango(options))
+
 try {
   await program.parseAsync()
 } catch (error) {

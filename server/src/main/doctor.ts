@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import { inspectTools } from '../media/tools.ts'
 import { explain, launch, type Launch } from './lifecycle.ts'
 
+type Check = [string, () => Promise<Finding[]>]
 type Finding = { state: 'good' | 'warning' | 'bad'; text: string }
 
 const MARKS = { good: 'ok     ', warning: 'warning', bad: 'PROBLEM' } as const
@@ -12,9 +13,10 @@ const MARKS = { good: 'ok     ', warning: 'warning', bad: 'PROBLEM' } as const
 export async function doctor(): Promise<void> {
   const launched = await launch()
   try {
-    const checks: [string, () => Promise<Finding[]>][] = [
+    const checks: Check[] = [
       ['ffmpeg', () => checkFfmpeg(launched)],
       ['database', () => checkDatabase(launched)],
+      ...(launched.app.redis ? [['redis', () => checkRedis(launched)] satisfies Check] : []),
       ['storage', () => checkStorage(launched)],
       ['mail', () => checkMail(launched)],
       ['clock', () => checkClock(launched)],
@@ -70,10 +72,42 @@ async function checkDatabase({ app, settings }: Launch): Promise<Finding[]> {
   return [good(`${kind} answers`)]
 }
 
-async function checkStorage({ app }: Launch): Promise<Finding[]> {
-  await app.originals.check()
-  await app.media.check()
-  return [good('originals and media can be written')]
+const OLDEST_REDIS = 5
+
+/** Whoever set it wants it, so its absence is a problem, although everything goes on without. */
+async function checkRedis({ app: { redis } }: Launch): Promise<Finding[]> {
+  if (!redis) return []
+  try {
+    const version = await redis.version()
+    return Number.parseInt(version) >= OLDEST_REDIS
+      ? [good(`Redis ${version} answers at ${redis.address}`)]
+      : [bad(`Redis ${version} at ${redis.address} is too old: use ${OLDEST_REDIS} or newer.`)]
+  } catch (error) {
+    const { cause } = error as { cause?: Error }
+    return [
+      bad(
+        `${explain(error)} (${cause?.message}) Check REDIS_URL or REDIS_*, and that it runs; until then servers and workers hear of each other late.`,
+      ),
+    ]
+  }
+}
+
+async function checkStorage({ app, settings, backendOrigin }: Launch): Promise<Finding[]> {
+  for (const store of [app.originals, app.intermediates, app.media]) await store.check()
+  const { bucket } = app
+  if (!bucket) return [good('originals and media can be written')]
+  await bucket.checkDelivery()
+  const origins = [...new Set([backendOrigin, ...settings.corsOrigins])]
+  const allowed = await Promise.all(origins.map((origin) => bucket.allowsOrigin(origin)))
+  const refused = origins.filter((_, index) => !allowed[index])
+  return [
+    good(`the bucket ${settings.s3?.bucket} can be written, and media be fetched from it`),
+    ...refused.map((origin) =>
+      warning(
+        `the bucket lets no page of ${origin} play HLS or DASH or send uploads: run \`videoflix s3-cors\`, or set its CORS rules.`,
+      ),
+    ),
+  ]
 }
 
 async function checkMail({ app, settings }: Launch): Promise<Finding[]> {
@@ -107,9 +141,10 @@ async function checkClock({ app, settings }: Launch): Promise<Finding[]> {
   )
 }
 
-async function checkDisk({ settings }: Launch): Promise<Finding[]> {
-  await mkdir(settings.media.root, { recursive: true })
-  const folders = [...new Set([settings.dataDir, settings.media.root])]
+async function checkDisk({ app, settings }: Launch): Promise<Finding[]> {
+  const places = app.bucket ? [] : [settings.media.root]
+  for (const place of places) await mkdir(place, { recursive: true })
+  const folders = [...new Set([settings.dataDir, ...places])]
   return await Promise.all(
     folders.map(async (folder) => {
       const { bavail, bsize } = await statfs(folder)

@@ -21,9 +21,17 @@ const LIBRARIES = {
 /** The few pages that people see without the web client. */
 export async function pageRoutes(
   server: Server,
-  needs: { checkHealth: CheckHealth; mailbox: Mailbox | null; passwordMinLength: number },
+  needs: {
+    checkHealth: CheckHealth
+    mailbox: Mailbox | null
+    passwordMinLength: number
+    /** Where media is, if not here. */
+    mediaOrigin: string | null
+    /** Where jobs are shown. */
+    jobsPath: string
+  },
 ): Promise<void> {
-  const { checkHealth, mailbox, passwordMinLength } = needs
+  const { checkHealth, mailbox, passwordMinLength, mediaOrigin, jobsPath } = needs
   const page = { config: { access: 'public' }, schema: { hide: true } } as const
 
   await server.register(fastifyStatic, {
@@ -61,11 +69,14 @@ export async function pageRoutes(
   )
 
   server.get('/admin/', page, (_request, reply) =>
-    sendPage(reply, render('pages/admin', { categories: CATEGORIES }), { hasPlayer: true }),
+    sendPage(reply, render('pages/admin', { categories: CATEGORIES }), {
+      hasPlayer: true,
+      mediaOrigin,
+    }),
   )
 
   // Where the original showed its jobs: bookmarks still lead somewhere.
-  server.get('/django-rq/', page, (_request, reply) => reply.redirect('/admin/', 302))
+  server.get('/django-rq/', page, (_request, reply) => reply.redirect(jobsPath, 302))
 
   if (!mailbox) return
   server.get('/dev/mail/', page, async (request, reply) => {

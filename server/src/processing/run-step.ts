@@ -12,6 +12,7 @@ import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
 import {
   LeaseLost,
+  NotYet,
   TaskFailure,
   type Lease,
   type RunningTask,
@@ -101,14 +102,23 @@ export function stepHandler<K extends StepTask>(
     } catch (error) {
       // A database that goes away during the commit may have committed: then the files wait for tidying.
       if (isUncommitted || error instanceof LeaseLost) {
-        await removeAll(needs.media, mediaPrefix)
-        await removeAll(needs.intermediates, intermediatePrefix)
+        await removeStored(mediaPrefix, intermediatePrefix)
       }
       throw await told(task, begun.step, error)
     } finally {
       await rm(workDir, { recursive: true, force: true, maxRetries: 3 })
     }
     doorbell.ring('catalogue')
+  }
+
+  /** What cannot be removed now waits for tidying as well. */
+  async function removeStored(mediaPrefix: string, intermediatePrefix: string): Promise<void> {
+    try {
+      await removeAll(needs.media, mediaPrefix)
+      await removeAll(needs.intermediates, intermediatePrefix)
+    } catch (error) {
+      log.warn({ err: error }, 'could not remove what a failed step had stored')
+    }
   }
 
   /** Fenced like the end: a run that has lost its lease must not say that it works. */
@@ -165,7 +175,7 @@ export function stepHandler<K extends StepTask>(
     await task
       .write((trx) => tellFailure(trx, step.id, failure, lastLines(detail)))
       .catch((cause: unknown) => log.warn({ err: cause }, 'could not tell why a step failed'))
-    return failure
+    return isStoreAway(error) ? new NotYet(STORE_WAIT_MS) : failure
   }
 
   return {
@@ -186,7 +196,19 @@ function asTaskFailure(error: unknown): TaskFailure | null {
   if (error instanceof AppError && error.code === 'disk_full') {
     return new TaskFailure('disk_full', error.message, { permanent: false, cause: error })
   }
+  if (isStoreAway(error)) {
+    return new TaskFailure('unavailable', error.message, { permanent: false, cause: error })
+  }
   return null
+}
+
+const STORE_WAIT_MS = 30_000
+
+/** Whatever is wrong with the store, now or until somebody changes its settings, says nothing about the film. */
+function isStoreAway(error: unknown): error is AppError {
+  return (
+    error instanceof AppError && (error.code === 'unavailable' || error.code === 'misconfigured')
+  )
 }
 
 async function removeAll(store: ObjectStore, prefix: string): Promise<void> {

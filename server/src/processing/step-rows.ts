@@ -44,9 +44,23 @@ export async function addStep(
     .executeTakeFirst()
   if (!added) return
   const payload = { sourceId: source.id, stepId: added.id }
-  const options = { subject: subjectOf(source.video_id), now, priority }
+  const base = await basePriority(trx, source.video_id)
+  const options = { subject: subjectOf(source.video_id), now, priority: base + priority }
   const taskId = await enqueue(trx, TASK_OF[kind], payload, options)
   await trx.updateTable('steps').set({ task_id: taskId }).where('id', '=', added.id).execute()
+}
+
+/** Of the first step's task: what is processed again without haste stays without haste. */
+async function basePriority(trx: Transacting, videoId: number): Promise<number> {
+  const first = await trx
+    .selectFrom('tasks')
+    .select('priority')
+    .where('kind', '=', 'process_source')
+    .where('subject', '=', subjectOf(videoId))
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return first?.priority ?? 0
 }
 
 /** The first step has no row before its task runs. */

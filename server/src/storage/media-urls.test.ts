@@ -48,6 +48,11 @@ test.each([
   expect(lifeMs).toBeLessThanOrEqual(1.25 * leastMs)
 })
 
+test('no film is so long that S3 could not sign for it', () => {
+  const urls = urlsSignedWith('a secret')
+  expect(lifeOf(urls.urlOf(KEY, 365 * 24 * HOUR, NOW))).toBeLessThan(7 * 24 * HOUR)
+})
+
 test('URLs repeat for a while', () => {
   const all = Array.from({ length: 60 }, (_, minute) => urls.urlOf(KEY, 0, later(minute * MINUTE)))
   expect(new Set(all).size).toBeLessThanOrEqual(5)

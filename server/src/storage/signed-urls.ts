@@ -49,6 +49,8 @@ export function createSignedUrls(needs: {
 }
 
 const HALF_HOUR_MS = 30 * 60_000
+/** With what rounding adds, less than the seven days that S3 signs for. No film takes as long. */
+const LONGEST_FILM_MS = 5 * 86_400_000
 
 /**
  * When a URL made now ends, in seconds since 1970: after `max(ttlMs, 2 × duration + 30 min)` at least, so that a film can
@@ -56,7 +58,8 @@ const HALF_HOUR_MS = 30 * 60_000
  * can work.
  */
 export function expiryOf(ttlMs: number, durationMs: number, now: Date): number {
-  const lifetimeMs = durationMs === 0 ? ttlMs : Math.max(ttlMs, 2 * durationMs + HALF_HOUR_MS)
+  const watchingMs = Math.min(2 * durationMs + HALF_HOUR_MS, LONGEST_FILM_MS)
+  const lifetimeMs = durationMs === 0 ? ttlMs : Math.max(ttlMs, watchingMs)
   const stepS = Math.max(1, Math.floor(lifetimeMs / 4000))
   return Math.ceil((now.getTime() + lifetimeMs) / 1000 / stepS) * stepS
 }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
+import type { DirectUploads } from './direct-uploads.ts'
 import type { Staging } from './staging.ts'
 import type { TusUploads } from './tus.ts'
 
@@ -15,15 +16,18 @@ export function startUploadSweep(needs: {
   staging: Staging
   originals: ObjectStore
   uploads: TusUploads
+  /** Null where nothing goes straight to a bucket. */
+  directUploads: DirectUploads | null
   ttlMs: number
 }): { stop(): Promise<void> } {
-  const { clock, log, staging, uploads } = needs
+  const { clock, log, staging, uploads, directUploads } = needs
   let running = Promise.resolve()
 
   function sweep(): void {
     running = running
       .then(() => uploads.finishWhole())
       .then(() => staging.removeAbandoned(clock.now()))
+      .then(() => directUploads?.removeAbandoned(clock.now()))
       .then(() => removeOrphanedOriginals(needs))
       .catch((error: unknown) => log.error({ err: error }, 'could not sweep the uploads'))
   }

@@ -206,6 +206,8 @@ const STATUS: Partial<Record<AppError['code'], number>> = {
   not_found: 404,
   disk_full: 507,
   too_large: 413,
+  unavailable: 503,
+  misconfigured: 503,
 }
 
 /** tus takes errors as a status and a text: ours is the JSON of every other route. */

@@ -39,6 +39,10 @@ export interface ObjectStore {
 
 const KEY = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
 
+export function isKey(text: string): boolean {
+  return KEY.test(text)
+}
+
 export function assertKey(key: string): void {
-  if (!KEY.test(key)) throw new Error(`not an object key: ${JSON.stringify(key)}`)
+  if (!isKey(key)) throw new Error(`not an object key: ${JSON.stringify(key)}`)
 }

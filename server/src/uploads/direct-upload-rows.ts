@@ -1,0 +1,62 @@
+import type { Database } from '../db/database.ts'
+import type { DirectUploadRow } from '../db/tables.ts'
+
+export async function insertDirectUpload(db: Database, row: DirectUploadRow): Promise<void> {
+  await db.insertInto('direct_uploads').values(row).execute()
+}
+
+export async function findDirectUpload(
+  db: Database,
+  id: string,
+): Promise<DirectUploadRow | undefined> {
+  return await db.selectFrom('direct_uploads').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+/** Puts its end off, and says what it is now. */
+export async function prolong(
+  db: Database,
+  id: string,
+  expires_at: Date,
+): Promise<DirectUploadRow | undefined> {
+  const query = db.updateTable('direct_uploads').set({ expires_at }).where('id', '=', id)
+  return await query.returningAll().executeTakeFirst()
+}
+
+/** Sealed, it is being completed and can no longer be aborted. */
+export async function seal(
+  db: Database,
+  id: string,
+  times: { sealed_at: Date; expires_at: Date },
+): Promise<DirectUploadRow | undefined> {
+  const query = db.updateTable('direct_uploads').set(times).where('id', '=', id)
+  return await query.returningAll().executeTakeFirst()
+}
+
+export async function unseal(db: Database, id: string): Promise<void> {
+  await db.updateTable('direct_uploads').set({ sealed_at: null }).where('id', '=', id).execute()
+}
+
+/** Takes the row of an upload that is not being completed. */
+export async function takeOpenUpload(
+  db: Database,
+  id: string,
+): Promise<DirectUploadRow | undefined> {
+  const query = db.deleteFrom('direct_uploads').where('id', '=', id).where('sealed_at', 'is', null)
+  return await query.returningAll().executeTakeFirst()
+}
+
+/** Takes the row of one that has expired, if it still has: its client may have come back. */
+export async function takeExpiredUpload(db: Database, now: Date): Promise<DirectUploadRow | null> {
+  const query = db
+    .deleteFrom('direct_uploads')
+    .where('id', 'in', (eb) =>
+      eb
+        .selectFrom('direct_uploads')
+        .select('id')
+        .where('expires_at', '<=', now)
+        .orderBy('expires_at')
+        .limit(1),
+    )
+  const row = await query.where('expires_at', '<=', now).returningAll().executeTakeFirst()
+  return row ?? null
+}

@@ -1,0 +1,256 @@
+import type { DirectUpload, DirectUploadEnd, NewDirectUpload } from '@videoflix/contract'
+import type { Settings } from '../config/settings.ts'
+import type { Database } from '../db/database.ts'
+import type { DirectUploadRow } from '../db/tables.ts'
+import { AppError, invalid } from '../errors.ts'
+import type { Clock } from '../ports/clock.ts'
+import { newId } from '../ports/ids.ts'
+import type { ObjectStore } from '../ports/object-store/object-store.ts'
+import type { MultipartUploads, StoredPart } from '../ports/object-store/s3-multipart.ts'
+import type { Actor, Library, StoredOriginal } from '../videos/library.ts'
+import {
+  findDirectUpload,
+  insertDirectUpload,
+  prolong,
+  seal,
+  takeExpiredUpload,
+  takeOpenUpload,
+  unseal,
+} from './direct-upload-rows.ts'
+import { isFinal } from './intake.ts'
+import { readVideoFields, shownFileName } from './upload-fields.ts'
+
+/**
+ * Uploads that go from the browser straight to the bucket, in parts. The store keeps the parts, and says which are there;
+ * the row says what they are to be together. Its id is the upload's and the original's, so completing it twice is one
+ * video. All but `begin` throw `not_found` for what is unknown or has expired.
+ */
+export interface DirectUploads {
+  /** Throws `too_large`. */
+  begin(wanted: NewDirectUpload): Promise<DirectUpload>
+  describe(id: string): Promise<DirectUpload>
+  /** Throws `invalid` for a number that is no part's, and `conflict` when it is complete. */
+  urlsOfParts(id: string, numbers: number[]): Promise<{ number: number; url: string }[]>
+  /** The id of the video. May be repeated. Throws `conflict` while parts are missing, and what `Intake` throws. */
+  complete(id: string, end: DirectUploadEnd, by: Actor): Promise<number>
+  /** Throws `conflict` when it is complete, or about to be. */
+  abort(id: string): Promise<void>
+  removeAbandoned(now: Date): Promise<void>
+}
+
+const MIB = 1024 * 1024
+const PART_BYTES = 16 * MIB
+/** S3 takes 10,000. */
+const MOST_PARTS = 9000
+const PART_URL_SECONDS = 3600
+
+export function createDirectUploads(needs: {
+  db: Database
+  clock: Clock
+  settings: Pick<Settings['uploads'], 'maxBytes' | 'ttlMs'>
+  parts: MultipartUploads
+  originals: ObjectStore
+  library: Library
+}): DirectUploads {
+  const { db, clock, settings, parts, originals, library } = needs
+
+  const nextExpiry = (): Date => new Date(clock.now().getTime() + settings.ttlMs)
+
+  async function getUpload(id: string): Promise<DirectUploadRow> {
+    const upload = await findDirectUpload(db, id)
+    if (!upload) throw notFound()
+    return upload
+  }
+
+  async function arrivedParts(upload: DirectUploadRow): Promise<StoredPart[]> {
+    const arrived = await parts.listParts(upload.id, upload.store_id)
+    return arrived.filter(({ number, sizeBytes }) => sizeBytes === sizeOfPart(upload, number))
+  }
+
+  async function originalOf(upload: DirectUploadRow): Promise<StoredOriginal> {
+    const { id, file_name: fileName, size_bytes: expectedBytes } = upload
+    await join(upload)
+    const { sizeBytes } = (await originals.find(id)) ?? { sizeBytes: null }
+    if (sizeBytes === null) throw notFound()
+    if (sizeBytes > settings.maxBytes) throw tooLarge()
+    if (sizeBytes !== expectedBytes) throw invalid({ size: ['The file has another size.'] })
+    return { uploadId: id, objectKey: id, fileName, sizeBytes, sha256: null }
+  }
+
+  /** From parts to an object; nothing to do where an earlier attempt did it. */
+  async function join(upload: DirectUploadRow): Promise<void> {
+    try {
+      const arrived = await arrivedParts(upload)
+      assertAllThere(upload, arrived)
+      await parts.complete(upload.id, upload.store_id, arrived)
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === 'not_found')) throw error
+    }
+  }
+
+  async function finish(upload: DirectUploadRow, end: DirectUploadEnd, by: Actor): Promise<number> {
+    const { file_name: fileName } = upload
+    const { title, description, category, video: replaces } = end
+    if (replaces !== undefined) {
+      if (!(await library.exists(replaces))) throw noSuchVideo()
+      return await library.replaceSource(await originalOf(upload), replaces, by)
+    }
+    const fields = await readVideoFields({ title, description, category }, fileName, library)
+    const original = await originalOf(upload)
+    return await library.add(original, fields, by).catch(async (error: unknown) => {
+      // The name that the file made was free a moment ago; there is always another.
+      if (title !== undefined || !(error instanceof AppError && isFinal(error))) throw error
+      const others = await readVideoFields({ description, category }, fileName, library)
+      return await library.add(original, others, by)
+    })
+  }
+
+  async function removeBytes(upload: DirectUploadRow): Promise<void> {
+    await parts.abort(upload.id, upload.store_id)
+    await originals.delete(upload.id)
+  }
+
+  return {
+    async begin({ file_name, size }) {
+      if (size > settings.maxBytes) throw tooLarge()
+      const id = newId()
+      const upload: DirectUploadRow = {
+        id,
+        store_id: await parts.begin(id),
+        file_name: shownFileName(file_name),
+        size_bytes: size,
+        part_bytes: Math.max(PART_BYTES, Math.ceil(size / MOST_PARTS / MIB) * MIB),
+        sealed_at: null,
+        created_at: clock.now(),
+        expires_at: nextExpiry(),
+      }
+      await insertDirectUpload(db, upload)
+      return toDirectUpload(upload, [], null)
+    },
+
+    async describe(id) {
+      const upload = await getUpload(id)
+      const video = await library.findByUpload(id)
+      const arrived = video === null ? await arrivedParts(upload).catch(noneIfJoined) : []
+      return toDirectUpload(upload, arrived, video)
+    },
+
+    async urlsOfParts(id, numbers) {
+      const upload = await prolong(db, id, nextExpiry())
+      if (!upload) throw notFound()
+      if ((await library.findByUpload(id)) !== null) throw isVideoByNow()
+      const wrong = numbers.find((number) => number > countOfParts(upload))
+      if (wrong !== undefined) {
+        throw invalid({
+          numbers: [`There are only ${countOfParts(upload)} parts, and no ${wrong}.`],
+        })
+      }
+      const expires = Math.ceil(clock.now().getTime() / 1000) + PART_URL_SECONDS
+      return numbers.map((number) => ({
+        number,
+        url: parts.urlOfPart(id, upload.store_id, number, expires),
+      }))
+    },
+
+    async complete(id, end, by) {
+      const known = await library.findByUpload(id)
+      if (known !== null) return known
+      const times = { sealed_at: clock.now(), expires_at: nextExpiry() }
+      const upload = await seal(db, id, times)
+      if (!upload) throw notFound()
+      try {
+        return await finish(upload, end, by)
+      } catch (error) {
+        // Somebody else may have completed the same upload meanwhile.
+        const winner = await library.findByUpload(id)
+        if (winner !== null) return winner
+        if (error instanceof AppError) await unseal(db, id)
+        throw error
+      }
+    },
+
+    async abort(id) {
+      await getUpload(id)
+      if ((await library.findByUpload(id)) !== null) throw isVideoByNow()
+      const upload = await takeOpenUpload(db, id)
+      if (!upload) throw new AppError('conflict', 'This upload is being completed.')
+      await removeBytes(upload)
+    },
+
+    async removeAbandoned(now) {
+      for (;;) {
+        const upload = await takeExpiredUpload(db, now)
+        if (upload === null) break
+        if ((await library.findByUpload(upload.id)) === null) await removeBytes(upload)
+      }
+      // The program ended between the store's beginning of an upload and our row of it.
+      const before = new Date(now.getTime() - 2 * settings.ttlMs)
+      for await (const { key, id } of parts.listBegunBefore(before)) {
+        if (!(await findDirectUpload(db, key))) await parts.abort(key, id)
+      }
+    },
+  }
+
+  function tooLarge(): AppError {
+    const limit = `${settings.maxBytes} bytes`
+    return new AppError('too_large', `The file is larger than ${limit}: raise MAX_UPLOAD_BYTES.`)
+  }
+}
+
+function toDirectUpload(
+  upload: DirectUploadRow,
+  arrived: StoredPart[],
+  video: number | null,
+): DirectUpload {
+  return {
+    id: upload.id,
+    file_name: upload.file_name,
+    size: upload.size_bytes,
+    part_size: upload.part_bytes,
+    part_count: countOfParts(upload),
+    parts: arrived.map(({ number, sizeBytes }) => ({ number, size: sizeBytes })),
+    expires_at: upload.expires_at.toISOString(),
+    video,
+  }
+}
+
+type Sizes = Pick<DirectUploadRow, 'size_bytes' | 'part_bytes'>
+
+function countOfParts({ size_bytes, part_bytes }: Sizes): number {
+  return Math.ceil(size_bytes / part_bytes)
+}
+
+/** The last one is what remains; beyond it there is nothing, which no part has as its size. */
+function sizeOfPart({ size_bytes, part_bytes }: Sizes, number: number): number {
+  return Math.min(part_bytes, size_bytes - (number - 1) * part_bytes)
+}
+
+const SHOWN_NUMBERS = 10
+
+function assertAllThere(upload: DirectUploadRow, arrived: StoredPart[]): void {
+  const there = new Set(arrived.map(({ number }) => number))
+  const all = Array.from({ length: countOfParts(upload) }, (_, index) => index + 1)
+  const missing = all.filter((number) => !there.has(number))
+  if (missing.length === 0) return
+  const shown = missing.slice(0, SHOWN_NUMBERS).join(', ')
+  const rest = missing.length > SHOWN_NUMBERS ? ` and ${missing.length - SHOWN_NUMBERS} more` : ''
+  throw new AppError('conflict', `Parts have not arrived whole yet: ${shown}${rest}. Send them.`)
+}
+
+/** The store forgets its parts when they have become an object. */
+function noneIfJoined(error: unknown): StoredPart[] {
+  if (error instanceof AppError && error.code === 'not_found') return []
+  throw error
+}
+
+function notFound(): AppError {
+  return new AppError('not_found', 'Not found.')
+}
+
+function noSuchVideo(): AppError {
+  return invalid({ video: ['There is no such video to replace.'] })
+}
+
+function isVideoByNow(): AppError {
+  return new AppError('conflict', 'This upload is a video by now.')
+}
