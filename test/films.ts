@@ -201,6 +201,11 @@ const GOOD = {
   '120 fps': wish({ ...H264, fps: 120, seconds: 1 }),
   '23.976 fps': wish({ ...H264, fps: '24000/1001', seconds: 9 }),
   'long enough for keyframes': wish({ ...H264, size: '480x400', seconds: 10 }),
+  /** Some seconds of work, so that its progress can be watched. */
+  'slow to encode': wish({
+    ...{ video: X264.replace('yuv420p', 'yuv422p'), audio: AAC, extension: 'mkv' },
+    ...{ size: '1280x720', seconds: 12 },
+  }),
   'keyframes every 2.4 s': wish({
     ...{ video: `${X264} -g 60`, audio: AAC, extension: 'mp4', size: '480x400', seconds: 12 },
     ...{ channels: 'stereo' },

@@ -195,7 +195,7 @@ describe.each(BACKENDS)('processing, on %s', (backend) => {
     const { id: doomed } = await aReadyVideo(app, superuser)
     await using stream = await openEvents(superuser)
     await stream.next('hello')
-    const { id } = await upload(superuser, { film: 'long enough for keyframes' })
+    const { id } = await upload(superuser, { film: 'slow to encode' })
     const isAbout = (video: AdminVideo) => video.id === id
     await stream.next('video', (video) => isAbout(video) && video.source?.progress !== null)
     const ready = await stream.next(
