@@ -2,6 +2,7 @@ import { transact, type Database, type Transacting } from '../db/database.ts'
 import type { SourceRow } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import { lockSource } from '../processing/follow-up.ts'
+import { unpublish } from '../processing/publication.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
 import { touch, type Library } from '../videos/library.ts'
 import type { Finding } from './finding.ts'
@@ -128,16 +129,8 @@ async function markLost(trx: Transacting, source: SourceRow, now: Date): Promise
       error_code: 'files_lost',
       error_message: LOST,
       updated_at: now,
-      poster_key: null,
-      thumb_hash: null,
-      storyboard: null,
     })
     .where('id', '=', source.id)
     .execute()
-  await trx
-    .updateTable('videos')
-    .set({ published_source_id: null })
-    .where('id', '=', source.video_id)
-    .where('published_source_id', '=', source.id)
-    .execute()
+  await unpublish(trx, source)
 }

@@ -1,25 +1,29 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { copyArgs } from './encode-args.ts'
-import { run } from './ffmpeg.ts'
 import type { MediaInfo } from './media-info.ts'
-import { commandLine, progressOf, type MediaJob } from './media-job.ts'
+import { progressOf, type SourceJob } from './media-job.ts'
 import { describeCopy } from './mp4/describe-copy.ts'
 import { padSound } from './pad-sound.ts'
-import { audioPlans, copyCandidate, planSource, type PlanOptions, type SourcePlan } from './plan.ts'
+import {
+  audioPlans,
+  copyCandidate,
+  MAX_SECONDS,
+  planSource,
+  type PlanOptions,
+  type SourcePlan,
+} from './plan.ts'
 import { reachMs } from './reach.ts'
+import { runFfmpeg, SPARE_BYTES } from './run-ffmpeg.ts'
 import { refuseRunaway, refuseTruncated } from './truncation.ts'
 
 const MINUTE = 60_000
-/** For tables, and for films of a few pictures. */
-const SPARE_BYTES = 64 * 1024 * 1024
 
 export interface CopiedStreams {
   /** With the copied rung, or without it where it turned out not to be playable as it is. */
   plan: SourcePlan
   /** Names in the working directory: nothing unless there is a copied rung. */
   files: string[]
-  reachMs: number
   output: string
 }
 
@@ -29,7 +33,7 @@ export interface CopiedStreams {
  * than it says; whatever else is wrong with it, encoding will tell.
  */
 export async function copyStreams(
-  job: MediaJob,
+  job: SourceJob,
   info: MediaInfo,
   options: PlanOptions,
 ): Promise<CopiedStreams> {
@@ -38,22 +42,17 @@ export async function copyStreams(
   const streams = {
     videoStreamIndex: info.video.streamIndex,
     audio: audioPlans(info),
-    maxSeconds: 12 * 3600,
+    maxSeconds: MAX_SECONDS,
   }
   const args = copyArgs(streams, candidate.file, job.sourcePath)
-  job.onCommand?.(commandLine(job.tools.ffmpegBin, args))
-  const { exitCode, stderr } = await run({
-    bin: job.tools.ffmpegBin,
-    args,
-    cwd: job.workDir,
-    signal: job.signal,
+  const limits = {
     limitMs: 15 * MINUTE + 2 * info.durationMs,
     stallMs: job.stallMs,
     maxFileBytes: SPARE_BYTES + 2 * info.sizeBytes,
-    onProgress: ({ outTimeMs, speed }) => {
-      refuseRunaway(info.durationMs, outTimeMs)
-      job.onProgress?.(progressOf(outTimeMs, info.durationMs, speed))
-    },
+  }
+  const { exitCode, stderr } = await runFfmpeg(job, args, limits, ({ outTimeMs, speed }) => {
+    refuseRunaway(info.durationMs, outTimeMs)
+    job.onProgress?.(progressOf(outTimeMs, info.durationMs, speed))
   })
   const files = [candidate.file, ...streams.audio.map(({ file }) => file)]
   const isWritten =
@@ -65,7 +64,7 @@ export async function copyStreams(
   const pictureMs = await reachMs(job.workDir, candidate.file, 'video', job.signal)
   const reached = Math.max(pictureMs, await padSound(job, streams.audio, pictureMs))
   refuseTruncated(info.durationMs, reached)
-  return { plan, files, reachMs: reached, output: stderr }
+  return { plan, files, output: stderr }
 }
 
 /** Any complaint counts, but those about decoders of other streams, which are not needed. */
@@ -80,7 +79,7 @@ async function exist(folder: string, files: string[]): Promise<boolean> {
 }
 
 async function discard(
-  job: MediaJob,
+  job: SourceJob,
   files: string[],
   info: MediaInfo,
   options: PlanOptions,
@@ -91,5 +90,5 @@ async function discard(
 }
 
 function encodeAll(info: MediaInfo, options: PlanOptions, output: string): CopiedStreams {
-  return { plan: planSource(info, { ...options, mayCopy: false }), files: [], reachMs: 0, output }
+  return { plan: planSource(info, { ...options, mayCopy: false }), files: [], output }
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { copyArgs, encodeArgs, filterGraph } from './encode-args.ts'
+import { copyArgs, encodeArgs } from './encode-args.ts'
+import { filterGraph } from './filter-graph.ts'
 import type { MediaInfo } from './media-info.ts'
 import type { EncodePart } from './parts.ts'
 import { planSource, type PlanOptions, type SourcePlan } from './plan.ts'

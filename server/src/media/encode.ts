@@ -1,25 +1,21 @@
 import { encodeArgs } from './encode-args.ts'
 import { MediaFailure } from './failure.ts'
-import { run } from './ffmpeg.ts'
-import { commandLine, progressOf, type MediaJob } from './media-job.ts'
+import { progressOf, type SourceJob } from './media-job.ts'
 import { padSound } from './pad-sound.ts'
 import type { EncodePart } from './parts.ts'
 import type { SourcePlan } from './plan.ts'
 import { tooManyPixels } from './choose-streams.ts'
 import { reachMs } from './reach.ts'
+import { runFfmpeg, SPARE_BYTES } from './run-ffmpeg.ts'
 import { refuseRunaway, refuseTruncated } from './truncation.ts'
 import { complainsOfSize } from './whitelist.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
-/** For tables, and for films of a few pictures. */
-const SPARE_BYTES = 64 * 1024 * 1024
 
 export interface EncodedPart {
   /** Names in the working directory. Of a chunk in which the film has no frame: none. */
   files: string[]
-  /** How far the files reach, picture or sound, from the part's own beginning; 0 without either. */
-  reachMs: number
   /** The last that ffmpeg wrote. */
   output: string
 }
@@ -29,43 +25,38 @@ export interface EncodedPart {
  * another empty directory.
  */
 export async function encodePart(
-  job: MediaJob,
+  job: SourceJob,
   plan: SourcePlan,
   part: EncodePart,
 ): Promise<EncodedPart> {
   const args = encodeArgs({ plan, part, threads: job.threads }, job.sourcePath)
   const expectedMs = lengthMs(plan, part)
   let reportedMs = 0
-  job.onCommand?.(commandLine(job.tools.ffmpegBin, args))
-  const { exitCode, stderr } = await run({
-    bin: job.tools.ffmpegBin,
-    args,
-    cwd: job.workDir,
-    signal: job.signal,
+  const limits = {
     limitMs: 15 * MINUTE + 30 * expectedMs,
     stallMs: job.stallMs,
     ...mostBytes(plan, expectedMs),
-    onProgress: ({ outTimeMs, speed }) => {
-      reportedMs = Math.max(reportedMs, outTimeMs)
-      refuseRunaway(expectedMs, reportedMs)
-      job.onProgress?.(progressOf(reportedMs, expectedMs, speed))
-    },
+  }
+  const { exitCode, stderr } = await runFfmpeg(job, args, limits, ({ outTimeMs, speed }) => {
+    reportedMs = Math.max(reportedMs, outTimeMs)
+    refuseRunaway(expectedMs, reportedMs)
+    job.onProgress?.(progressOf(reportedMs, expectedMs, speed))
   })
   if (exitCode !== 0 && !isEmptyChunk(part, stderr)) throw undecodable(stderr)
   const files = filesOf(plan, part)
-  if (files.length === 0) return { files, reachMs: 0, output: stderr }
+  if (files.length === 0) return { files, output: stderr }
   // One picture, as all rungs have the same times.
   const picture = files.findLast(isVideo)
   const pictureMs =
     picture === undefined ? 0 : await reachMs(job.workDir, picture, 'video', job.signal)
-  if (pictureMs === 0 && isLater(part)) return { files: [], reachMs: 0, output: stderr }
+  if (pictureMs === 0 && isLater(part)) return { files: [], output: stderr }
   const soundMs = part.hasAudio ? await padSound(job, plan.audio, pictureMs) : 0
   const reached = Math.max(pictureMs, soundMs)
   if (reached === 0) throw undecodable(stderr)
   refuseRunaway(expectedMs, reached)
   // A picture alone may be shorter than the film; packaging sees both.
   if (part.hasAudio || plan.audio.length === 0) refuseTruncated(expectedMs, reached)
-  return { files, reachMs: reached, output: stderr }
+  return { files, output: stderr }
 }
 
 /** What is to be expected of a part; 0 where it is unknown. */

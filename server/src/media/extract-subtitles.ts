@@ -1,8 +1,9 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { run } from './ffmpeg.ts'
-import { commandLine, type MediaJob } from './media-job.ts'
+import { QUIET } from './encode-args.ts'
+import type { SourceJob } from './media-job.ts'
 import type { SourcePlan, SubtitlePlan } from './plan.ts'
+import { runFfmpeg } from './run-ffmpeg.ts'
 import { HARDENED_PROBE } from './whitelist.ts'
 
 const MINUTE = 60_000
@@ -13,28 +14,19 @@ const MOST_BYTES = 64 * 1024 * 1024
  * in them. In a run of its own: broken subtitles must not spoil a film.
  */
 export async function extractSubtitles(
-  job: MediaJob,
+  job: SourceJob,
   { subtitles, durationMs }: SourcePlan,
 ): Promise<{ found: SubtitlePlan[]; output: string }> {
   const args = [
-    ...['-hide_banner', '-v', 'error', '-nostdin', '-y'],
-    ...['-nostats', '-progress', 'pipe:1', '-stats_period', '0.25'],
+    ...QUIET,
     ...[...HARDENED_PROBE, '-i', `file:${job.sourcePath}`],
     ...subtitles.flatMap(({ streamIndex, file }) => [
       ...['-map', `0:${streamIndex}`, '-map_metadata', '-1', '-map_chapters', '-1'],
       ...['-c:s', 'webvtt', '-f', 'webvtt', file],
     ]),
   ]
-  job.onCommand?.(commandLine(job.tools.ffmpegBin, args))
-  const { stderr } = await run({
-    bin: job.tools.ffmpegBin,
-    args,
-    cwd: job.workDir,
-    signal: job.signal,
-    limitMs: 10 * MINUTE + durationMs,
-    maxFileBytes: MOST_BYTES,
-    onProgress: () => undefined,
-  })
+  const limits = { limitMs: 10 * MINUTE + durationMs, maxFileBytes: MOST_BYTES }
+  const { stderr } = await runFfmpeg(job, args, limits)
   const sizes = await Promise.all(subtitles.map(({ file }) => sizeOf(join(job.workDir, file))))
   return { found: subtitles.filter((_, index) => (sizes[index] ?? 0) > 0), output: stderr }
 }

@@ -3,8 +3,6 @@ import type { MediaTools } from './tools.ts'
 /** What every step of a film's processing is given. */
 export interface MediaJob {
   tools: MediaTools
-  /** Of the original. Absolute. */
-  sourcePath: string
   /** Exists and is empty. Everything is written here; removing it is the caller's. */
   workDir: string
   /** Aborting kills what runs, and rejects with the signal's reason once it is gone. */
@@ -16,6 +14,12 @@ export interface MediaJob {
   onProgress?: (progress: StepProgress) => void
   /** Told before a program is started: its whole command line. */
   onCommand?: (command: string) => void
+}
+
+/** A step that reads the original. */
+export interface SourceJob extends MediaJob {
+  /** Absolute. */
+  sourcePath: string
 }
 
 /** How far a step is. */

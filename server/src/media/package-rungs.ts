@@ -3,7 +3,7 @@ import type { MediaJob } from './media-job.ts'
 import type { FragmentIndex } from './mp4/fragment-index.ts'
 import { packageFile, type PackagedFile } from './mp4/package-file.ts'
 import type { SourcePlan } from './plan.ts'
-import type { RungInput } from './rung-input.ts'
+import { soundPath, type Locate, type RungInput } from './rung-input.ts'
 import { refuseTruncated } from './truncation.ts'
 import { verify } from './verify.ts'
 
@@ -26,6 +26,8 @@ export interface Rendition {
 }
 
 export interface PackagedAudio {
+  /** Among the plan's tracks of sound. */
+  position: number
   path: string
   sizeBytes: number
   bitrateBps: number
@@ -40,7 +42,7 @@ export interface PackagedRungs {
   /** In the order of the inputs. */
   renditions: Rendition[]
   /** The main sound inside of them; null for a silent film. */
-  audio: Omit<PackagedAudio, 'path' | 'sizeBytes' | 'index'> | null
+  audio: Omit<PackagedAudio, 'position' | 'path' | 'sizeBytes' | 'index'> | null
   /** Where the segments begin, in seconds; the same in every rung. */
   cuts: number[]
 }
@@ -77,17 +79,32 @@ async function packageOne(
   })
 }
 
-/** Sound in another language as a file of its own, in the same segments as the picture. */
-export async function packageAudio(
+/** Sound in each further language as a file of its own, `audio-1.mp4`, in the same segments as the picture. */
+export async function packageOtherAudio(
   job: MediaJob,
-  input: { audioPath: string; file: string; cuts: number[] },
-): Promise<PackagedAudio> {
-  const path = join(job.workDir, input.file)
+  plan: SourcePlan,
+  cuts: number[],
+  locate: Locate,
+): Promise<PackagedAudio[]> {
+  const packaged: PackagedAudio[] = []
+  for (const [position, { file }] of plan.audio.entries()) {
+    const audioPath = position === 0 ? null : soundPath(plan, position, locate)
+    if (audioPath === null) continue
+    const path = join(job.workDir, file)
+    packaged.push({ position, ...(await packageAudio(job, { audioPath, path, cuts })) })
+  }
+  return packaged
+}
+
+async function packageAudio(
+  job: MediaJob,
+  { audioPath, path, cuts }: { audioPath: string; path: string; cuts: number[] },
+): Promise<Omit<PackagedAudio, 'position'>> {
   const packaged = await packageFile({
     video: [],
-    audioPath: input.audioPath,
+    audioPath,
     outputPath: path,
-    cuts: input.cuts,
+    cuts,
     signal: job.signal,
   })
   const sound = soundOf(packaged)

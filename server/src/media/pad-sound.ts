@@ -1,9 +1,9 @@
 import { paddedAudioArgs } from './encode-args.ts'
 import { MediaFailure } from './failure.ts'
-import { run } from './ffmpeg.ts'
-import { commandLine, type MediaJob } from './media-job.ts'
+import type { SourceJob } from './media-job.ts'
 import type { AudioPlan } from './plan.ts'
 import { reachMs } from './reach.ts'
+import { runFfmpeg } from './run-ffmpeg.ts'
 
 const MINUTE = 60_000
 /** What players forgive. */
@@ -14,7 +14,7 @@ const TOLERANCE_MS = 500
  * really is, nobody knows before its end. Returns how far the longest track reaches, in ms.
  */
 export async function padSound(
-  job: MediaJob,
+  job: SourceJob,
   tracks: AudioPlan[],
   pictureMs: number,
 ): Promise<number> {
@@ -27,17 +27,9 @@ export async function padSound(
   return longestMs
 }
 
-async function pad(job: MediaJob, track: AudioPlan, pictureMs: number): Promise<void> {
+async function pad(job: SourceJob, track: AudioPlan, pictureMs: number): Promise<void> {
   const args = paddedAudioArgs(track, pictureMs / 1000, job.sourcePath)
-  job.onCommand?.(commandLine(job.tools.ffmpegBin, args))
-  const { exitCode, stderr } = await run({
-    bin: job.tools.ffmpegBin,
-    args,
-    cwd: job.workDir,
-    signal: job.signal,
-    limitMs: 15 * MINUTE + pictureMs,
-    onProgress: () => undefined,
-  })
+  const { exitCode, stderr } = await runFfmpeg(job, args, { limitMs: 15 * MINUTE + pictureMs })
   if (exitCode === 0) return
   const sentence =
     'The sound of the film could not be brought to the length of its picture. Try again.'

@@ -93,7 +93,8 @@ const AUDIO_BITRATE_BPS = 128_000
 const AUDIO_RATE_HZ = 48_000
 const POSTER_CANDIDATES = 12
 const POSTER_SHORTER_SIDE = 720
-const MAX_SECONDS = 12 * 3600
+/** Nothing beyond is read of any film. */
+export const MAX_SECONDS = 12 * 3600
 
 /** The rung that may turn out to be the source's own picture; whether it does is known once it is copied. */
 export function copyCandidate(info: MediaInfo, options: PlanOptions): CopiedRung | null {

@@ -1,19 +1,24 @@
 import { mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { needsColorTools } from './color.ts'
 import { copyStreams } from './copy-streams.ts'
 import { encodePart } from './encode.ts'
 import { extractSubtitles } from './extract-subtitles.ts'
 import type { MediaInfo } from './media-info.ts'
-import type { MediaJob } from './media-job.ts'
-import { packageAudio, packageRungs, type PackagedAudio, type Rendition } from './package-rungs.ts'
+import type { SourceJob } from './media-job.ts'
+import {
+  packageOtherAudio,
+  packageRungs,
+  type PackagedAudio,
+  type Rendition,
+} from './package-rungs.ts'
 import { COPY_PART } from './parts.ts'
+import { planOptions } from './plan-options.ts'
 import type { PlanOptions, SourcePlan, SubtitlePlan } from './plan.ts'
 import { probe } from './probe.ts'
-import { inputOf, rungNames, soundPath, type Locate } from './rung-input.ts'
+import { inputOf, rungNames, type Locate } from './rung-input.ts'
 import { finishStills, type Stills } from './stills.ts'
-import { inspectTools, type MediaTools } from './tools.ts'
+import type { MediaTools } from './tools.ts'
 
 export interface Transcoding {
   tools: MediaTools
@@ -26,8 +31,8 @@ export interface Transcoding {
   /** Cores to use; all of them if not told. */
   threads?: number
   options?: Partial<PlanOptions>
-  onProgress?: NonNullable<MediaJob['onProgress']>
-  onCommand?: NonNullable<MediaJob['onCommand']>
+  onProgress?: NonNullable<SourceJob['onProgress']>
+  onCommand?: NonNullable<SourceJob['onCommand']>
 }
 
 export interface ProcessedMedia {
@@ -50,7 +55,7 @@ export interface ProcessedMedia {
 export async function transcode(given: Transcoding): Promise<ProcessedMedia> {
   const { options: wished, ...rest } = given
   const threads = given.threads ?? availableParallelism()
-  const job: MediaJob = { ...rest, threads, stallMs: 120_000 }
+  const job: SourceJob = { ...rest, threads, stallMs: 120_000 }
   const info = await probe(job.tools, job.sourcePath, job.signal)
   const options = await planOptions(job.tools, info, wished)
   const { plan } = await copyStreams(await within(job, COPY_PART), info, options)
@@ -66,26 +71,12 @@ export async function transcode(given: Transcoding): Promise<ProcessedMedia> {
   const subtitles = plan.subtitles.length > 0 ? await extractSubtitles(job, plan) : { found: [] }
   const inputs = rungNames(plan).map((rung) => inputOf(plan, rung, locate))
   const { renditions, cuts } = await packageRungs(job, plan, inputs)
-  const otherAudio = await packageOthers(job, plan, cuts, locate)
+  const otherAudio = await packageOtherAudio(job, plan, cuts, locate)
   const posterPath = join(stillsJob.workDir, stills.posterFile)
   return { info, plan, renditions, otherAudio, subtitles: subtitles.found, posterPath, stills }
 }
 
-/** What a plan depends on besides the source: settings, and what the installed ffmpeg can do. */
-export async function planOptions(
-  tools: MediaTools,
-  { video }: MediaInfo,
-  given: Partial<PlanOptions> = {},
-): Promise<PlanOptions> {
-  return {
-    mayCopy: true,
-    chunkMinDurationMs: Infinity,
-    canToneMap: needsColorTools(video) && (await inspectTools(tools)).canToneMap,
-    ...given,
-  }
-}
-
-async function within(job: MediaJob, part: string): Promise<MediaJob> {
+async function within(job: SourceJob, part: string): Promise<SourceJob> {
   const workDir = join(job.workDir, folderOf(part))
   await mkdir(workDir, { recursive: true })
   return { ...job, workDir }
@@ -93,19 +84,4 @@ async function within(job: MediaJob, part: string): Promise<MediaJob> {
 
 function folderOf(part: string): string {
   return part.replaceAll(/[^a-z0-9]/g, '-')
-}
-
-async function packageOthers(
-  job: MediaJob,
-  plan: SourcePlan,
-  cuts: number[],
-  locate: Locate,
-): Promise<PackagedAudio[]> {
-  const packaged: PackagedAudio[] = []
-  for (const position of plan.audio.keys()) {
-    const audioPath = position === 0 ? null : soundPath(plan, position, locate)
-    if (audioPath === null) continue
-    packaged.push(await packageAudio(job, { audioPath, file: `audio-${position}.mp4`, cuts }))
-  }
-  return packaged
 }

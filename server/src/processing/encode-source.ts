@@ -12,11 +12,11 @@ import { planOf, type EncodeStep } from './step.ts'
 /** Runs the encoder for one part of the plan. */
 export async function encodeSource(
   { intermediates, media }: ProcessingNeeds,
-  { source, step, job, intermediatePrefix, mediaPrefix }: StepRun,
+  { source, step, job, withSource, intermediatePrefix, mediaPrefix }: StepRun,
 ): Promise<StepOutcome> {
   const plan = planOf(source)
   const { part } = step.part as EncodeStep
-  const { files, output } = await encodePart(job, plan, part)
+  const { files, output } = await encodePart(await withSource(), plan, part)
   const stills = part.hasStills ? await finishStills(job, plan) : null
   const shown = stills && (await storeStills(media, mediaPrefix, job.workDir, stills, job.signal))
   const result = await keepFiles(intermediates, intermediatePrefix, job.workDir, files, job.signal)
@@ -48,12 +48,12 @@ async function storeStills(
   signal: AbortSignal,
 ): Promise<{ posterKey: string; thumbHash: string; storyboard: Storyboard | null }> {
   const posterKey = `${prefix}/poster.jpg`
-  await media.putFile(posterKey, join(workDir, posterFile))
+  await media.putFile(posterKey, join(workDir, posterFile), signal)
   const sheets: string[] = []
   for (const [index, path] of (storyboard?.sheets ?? []).entries()) {
     signal.throwIfAborted()
     const key = `${prefix}/storyboard-${index + 1}.jpg`
-    await media.putFile(key, path)
+    await media.putFile(key, path, signal)
     sheets.push(key)
   }
   return { posterKey, thumbHash, storyboard: storyboard && { ...storyboard, sheets } }

@@ -17,7 +17,7 @@ export async function keepFiles(
   for (const file of files) {
     signal.throwIfAborted()
     const key = `${prefix}/${file}`
-    await store.putFile(key, join(workDir, file))
+    await store.putFile(key, join(workDir, file), signal)
     keys[file] = key
   }
   return { files: keys }
@@ -26,7 +26,7 @@ export async function keepFiles(
 /** Brings the files of parts here, and tells where they are. */
 export async function fetchFiles(
   store: ObjectStore,
-  workDir: string,
+  { workDir, signal }: { workDir: string; signal: AbortSignal },
   /** By name of the part. */
   parts: Map<string, PartResult>,
   isWanted: (file: string) => boolean,
@@ -34,7 +34,8 @@ export async function fetchFiles(
   const paths = new Map<string, string>()
   for (const [part, { files }] of parts) {
     for (const [file, key] of Object.entries(files)) {
-      if (isWanted(file)) paths.set(`${part}\n${file}`, await store.asLocalFile(key, workDir))
+      if (isWanted(file))
+        paths.set(`${part}\n${file}`, await store.asLocalFile(key, workDir, signal))
     }
   }
   return (part, file) => paths.get(`${part}\n${file}`) ?? null

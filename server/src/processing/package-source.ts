@@ -1,12 +1,12 @@
+import { basename } from 'node:path'
 import {
-  packageAudio,
+  packageOtherAudio,
   packageRungs,
   type PackagedAudio,
   type PackagedRungs,
-  type Rendition,
 } from '../media/package-rungs.ts'
 import type { AudioPlan } from '../media/plan.ts'
-import { inputOf, soundPath, type Locate } from '../media/rung-input.ts'
+import { inputOf, type Locate } from '../media/rung-input.ts'
 import { fetchFiles } from './intermediates.ts'
 import { keepIndexes, publishIfDone, showEarly } from './publication.ts'
 import type { ProcessingNeeds, StepOutcome, StepRun } from './run-step.ts'
@@ -30,12 +30,12 @@ export async function packageSource(
   const locate = await locateFiles(needs, run, rungs, hasOtherAudio)
   const inputs = rungs.map((rung) => inputOf(plan, rung, locate))
   const packaged = await packageRungs(job, plan, inputs)
-  const others = hasOtherAudio ? await packageOthers(run, plan, packaged.cuts, locate) : []
+  const others = hasOtherAudio ? await packageOtherAudio(job, plan, packaged.cuts, locate) : []
   const stored: { objectKey: string; fragments: unknown }[] = []
-  for (const [file, { path, index }] of [...packaged.renditions.map(named), ...others]) {
+  for (const { path, index } of [...packaged.renditions, ...others]) {
     job.signal.throwIfAborted()
-    const objectKey = `${mediaPrefix}/${file}`
-    await needs.media.putFile(objectKey, path)
+    const objectKey = `${mediaPrefix}/${basename(path)}`
+    await needs.media.putFile(objectKey, path, job.signal)
     stored.push({ objectKey, fragments: index })
   }
   const result = resultOf(source.id, mediaPrefix, plan, packaged, others, hasOtherAudio)
@@ -61,27 +61,7 @@ async function locateFiles(
   const pictures = new Set(rungs.map((rung) => `${rung}.video.mp4`))
   const isWanted = (file: string): boolean =>
     pictures.has(file) || (hasOtherAudio ? file.startsWith('audio-') : file === 'audio-0.mp4')
-  return await fetchFiles(intermediates, job.workDir, await listParts(source.id), isWanted)
-}
-
-function named(rendition: Rendition): [string, Rendition] {
-  return [`${rendition.rung}.mp4`, rendition]
-}
-
-async function packageOthers(
-  { job }: StepRun,
-  plan: StoredPlan,
-  cuts: number[],
-  locate: Locate,
-): Promise<[string, PackagedAudio][]> {
-  const packaged: [string, PackagedAudio][] = []
-  for (const position of plan.audio.keys()) {
-    const audioPath = position === 0 ? null : soundPath(plan, position, locate)
-    if (audioPath === null) continue
-    const file = `audio-${position}.mp4`
-    packaged.push([file, await packageAudio(job, { audioPath, file, cuts })])
-  }
-  return packaged
+  return await fetchFiles(intermediates, job, await listParts(source.id), isWanted)
 }
 
 function resultOf(
@@ -89,14 +69,14 @@ function resultOf(
   prefix: string,
   plan: StoredPlan,
   { renditions, audio: main }: PackagedRungs,
-  others: [string, PackagedAudio][],
+  others: PackagedAudio[],
   hasOtherAudio: boolean,
 ): PackageResult {
   return {
     renditions: renditions.map((rendition) => ({
       source_id: sourceId,
       quality: rendition.rung,
-      object_key: `${prefix}/${rendition.rung}.mp4`,
+      object_key: `${prefix}/${basename(rendition.path)}`,
       width: rendition.width,
       height: rendition.height,
       size_bytes: rendition.sizeBytes,
@@ -108,7 +88,7 @@ function resultOf(
     // The main sound is in every rendition, and told of once.
     audioTracks: hasOtherAudio
       ? plan.audio.flatMap((track, position) => {
-          const made = position === 0 ? main : others.find(([file]) => file === track.file)?.[1]
+          const made = position === 0 ? main : others.find((each) => each.position === position)
           return made === null || made === undefined
             ? []
             : trackOf(sourceId, prefix, track, position, made)
@@ -122,7 +102,7 @@ function trackOf(
   prefix: string,
   { file, language, title }: AudioPlan,
   position: number,
-  made: Omit<PackagedAudio, 'path' | 'sizeBytes' | 'index'> & { sizeBytes?: number },
+  made: Omit<PackagedAudio, 'position' | 'path' | 'sizeBytes' | 'index'> & { sizeBytes?: number },
 ): AudioTrack {
   return {
     source_id: sourceId,

@@ -1,7 +1,7 @@
 import { asJson } from '../db/tables.ts'
 import { copyCandidate, planSource } from '../media/plan.ts'
 import { probe } from '../media/probe.ts'
-import { planOptions } from '../media/transcode.ts'
+import { planOptions } from '../media/plan-options.ts'
 import { addPlannedSteps } from './follow-up.ts'
 import type { ProcessingNeeds, StepOutcome, StepRun } from './run-step.ts'
 import { addStep } from './step-rows.ts'
@@ -10,10 +10,11 @@ import { STEP_NAMES } from './step.ts'
 /** Looks at the file, and decides what follows: a copy of the picture if that may do, else the plan. */
 export async function probeSource(
   { planning }: ProcessingNeeds,
-  { source, job }: StepRun,
+  { source, withSource }: StepRun,
 ): Promise<StepOutcome> {
-  const info = await probe(job.tools, job.sourcePath, job.signal)
-  const options = await planOptions(job.tools, info, planning)
+  const { tools, sourcePath, signal } = await withSource()
+  const info = await probe(tools, sourcePath, signal)
+  const options = await planOptions(tools, info, planning)
   const mayCopy = copyCandidate(info, options) !== null
   return {
     result: { mayCopy },

@@ -158,6 +158,11 @@ async function isReplay(trx: Transacting, source: SourceRow): Promise<boolean> {
 async function withdraw(trx: Transacting, source: SourceRow): Promise<void> {
   await removePublished(trx, source.id)
   await trx.deleteFrom('subtitles').where('source_id', '=', source.id).execute()
+  await unpublish(trx, source)
+}
+
+/** A source without renditions shows nothing, not even its poster. */
+export async function unpublish(trx: Transacting, source: SourceRow): Promise<void> {
   await trx
     .updateTable('sources')
     .set({ poster_key: null, thumb_hash: null, storyboard: null })

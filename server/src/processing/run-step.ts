@@ -5,7 +5,7 @@ import type { Transacting } from '../db/database.ts'
 import type { SourceRow, StepRow } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import { MediaFailure } from '../media/failure.ts'
-import type { MediaJob } from '../media/media-job.ts'
+import type { MediaJob, SourceJob } from '../media/media-job.ts'
 import type { PlanOptions } from '../media/plan.ts'
 import type { MediaTools } from '../media/tools.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
@@ -45,8 +45,9 @@ export interface ProcessingNeeds {
 export interface StepRun {
   source: SourceRow
   step: StepRow
-  /** `sourcePath` is where the original is. */
   job: MediaJob
+  /** The job, once the original is at hand: it may have to be fetched. */
+  withSource: () => Promise<SourceJob>
   /** Where objects go that will be published. No other attempt has the same, so a late one can overwrite nothing. */
   mediaPrefix: string
   intermediatePrefix: string
@@ -89,8 +90,12 @@ export function stepHandler<K extends StepTask>(
     const intermediatePrefix = `${videoId}/${sourceId}/${attempt}`
     let isUncommitted = true
     try {
-      const job = await jobOf(task, begun, workDir)
-      const outcome = await work({ ...begun, job, mediaPrefix, intermediatePrefix })
+      const job = await jobOf(task, begun.step, workDir)
+      const withSource = async (): Promise<SourceJob> => {
+        const { object_key: key } = begun.source
+        return { ...job, sourcePath: await needs.originals.asLocalFile(key, workDir, task.signal) }
+      }
+      const outcome = await work({ ...begun, job, withSource, mediaPrefix, intermediatePrefix })
       isUncommitted = false
       await task.commit(async (trx, now) => {
         // Before what refers to it: two steps that end at once would wait for each other.
@@ -142,16 +147,11 @@ export function stepHandler<K extends StepTask>(
     })
   }
 
-  async function jobOf(
-    task: RunningTask<K>,
-    { source, step }: { source: SourceRow; step: StepRow },
-    workDir: string,
-  ): Promise<MediaJob> {
+  async function jobOf(task: RunningTask<K>, step: StepRow, workDir: string): Promise<MediaJob> {
     const filesDir = join(workDir, 'files')
     await mkdir(filesDir, { recursive: true })
     return {
       tools: needs.tools,
-      sourcePath: await needs.originals.asLocalFile(source.object_key, workDir),
       workDir: filesDir,
       signal: task.signal,
       threads: needs.threads,

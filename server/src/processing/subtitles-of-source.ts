@@ -18,11 +18,11 @@ export async function subtitlesOfSource(
   { media, publication, log }: ProcessingNeeds,
   run: StepRun,
 ): Promise<StepOutcome> {
-  const { source, job, mediaPrefix } = run
+  const { source, job, withSource, mediaPrefix } = run
   let output = ''
   let found: SubtitlePlan[] = []
   try {
-    ;({ found, output } = await extractSubtitles(job, planOf(source)))
+    ;({ found, output } = await extractSubtitles(await withSource(), planOf(source)))
   } catch (error) {
     if (!(error instanceof MediaFailure)) throw error
     log.info({ err: error }, 'the subtitles of a source cannot be read')
@@ -35,7 +35,7 @@ export async function subtitlesOfSource(
     if (text === null) continue
     await writeFile(path, text)
     const objectKey = `${mediaPrefix}/${subtitles.file}`
-    await media.putFile(objectKey, path)
+    await media.putFile(objectKey, path, job.signal)
     stored.push({ ...subtitles, objectKey })
   }
   return {
