@@ -3,6 +3,7 @@ export type ProgramName =
   | 'ffprobe'
   | 'bubblewrap'
   | 'postgres'
+  | 'pgbouncer'
   | 'redis'
   | 'radosgw'
   | 'ceph-mon'

@@ -48,6 +48,12 @@ export const PROGRAMS = {
       pacman: 'postgresql',
     },
   },
+  pgbouncer: {
+    label: 'PgBouncer',
+    commands: ['pgbouncer'],
+    packages: { apt: 'pgbouncer', brew: 'pgbouncer', dnf: 'pgbouncer', apk: 'pgbouncer' },
+    otherwise: '(PgBouncer comes from https://www.pgbouncer.org/)',
+  },
   redis: {
     label: 'Redis',
     commands: ['redis-server', 'valkey-server'],

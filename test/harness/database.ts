@@ -1,5 +1,8 @@
 import { join } from 'node:path'
-import type { DatabaseSettings } from '../../server/src/config/settings.ts'
+import {
+  databaseSettings,
+  type DatabaseSettings,
+} from '../../server/src/config/database-settings.ts'
 import { openDatabase, type Database } from '../../server/src/db/database.ts'
 import { migrate } from '../../server/src/db/migrate.ts'
 import type { Backend } from './app.ts'
@@ -25,8 +28,7 @@ export async function startDatabases(backend: Backend): Promise<Databases> {
 
   async function empty(): Promise<DatabaseSettings> {
     if (!postgres) return { kind: 'sqlite', file: join(folder.path, `${++files}.sqlite3`) }
-    const url = await postgres.databaseUrl()
-    return { kind: 'postgres', url, requireTls: false, rootCertificateFile: null }
+    return databaseSettings({ DATABASE_URL: await postgres.databaseUrl() }, folder.path)
   }
 
   async function open(settings: DatabaseSettings): Promise<Database> {

@@ -27,3 +27,12 @@ export async function untilReady(
     await sleep(POLL_MS)
   }
 }
+
+/** Waits for what nobody announces. */
+export async function until(isSo: () => boolean, timeoutMs = 30_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  while (!isSo()) {
+    if (Date.now() > deadline) throw new Error(`It is not so after ${timeoutMs} ms`)
+    await sleep(POLL_MS)
+  }
+}

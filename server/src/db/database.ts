@@ -1,9 +1,11 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { Kysely, PostgresDialect, type Transaction } from 'kysely'
-import pg from 'pg'
-import type { DatabaseSettings } from '../config/settings.ts'
+import { Kysely, type Transaction } from 'kysely'
+import type { Logger } from 'pino'
+import type { DatabaseSettings } from '../config/database-settings.ts'
 import { AppError } from '../errors.ts'
+import { rememberPool } from './pool-use.ts'
+import { postgresDialect } from './postgres.ts'
 import { sqliteDialect } from './sqlite-driver.ts'
 import type { Tables } from './tables.ts'
 
@@ -14,12 +16,20 @@ export type Transacting = Transaction<Tables>
 
 export type Engine = DatabaseSettings['kind']
 
-/** Connects lazily on PostgreSQL; the SQLite file is made at once. Close with `destroy()`. */
-export async function openDatabase(settings: DatabaseSettings): Promise<Database> {
-  if (settings.kind === 'postgres') return new Kysely({ dialect: await postgresDialect(settings) })
+/**
+ * Connects lazily on PostgreSQL; the SQLite file is made at once. Close with `destroy()`. While the database cannot be
+ * used, whatever is asked of it fails with `DatabaseAway`; the log is told once.
+ */
+export async function openDatabase(settings: DatabaseSettings, log?: Logger): Promise<Database> {
+  if (settings.kind === 'postgres') {
+    const { dialect, pool } = await postgresDialect(settings, log)
+    const db: Database = new Kysely({ dialect })
+    rememberPool(db, pool)
+    return db
+  }
   try {
     await mkdir(dirname(settings.file), { recursive: true })
-    return new Kysely({ dialect: sqliteDialect(settings.file) })
+    return new Kysely({ dialect: sqliteDialect(settings.file, log) })
   } catch (cause) {
     throw new AppError(
       'misconfigured',
@@ -29,36 +39,13 @@ export async function openDatabase(settings: DatabaseSettings): Promise<Database
   }
 }
 
-async function postgresDialect(
-  settings: Extract<DatabaseSettings, { kind: 'postgres' }>,
-): Promise<PostgresDialect> {
-  // Ours stay far below 2^53: ids, sizes in bytes, counts.
-  pg.types.setTypeParser(pg.types.builtins.INT8, Number)
-  const ca = settings.rootCertificateFile
-    ? await readFile(settings.rootCertificateFile, 'utf8')
-    : undefined
-  const tls = settings.requireTls || ca !== undefined
-  const pool = new pg.Pool({
-    connectionString: settings.url,
-    max: 10,
-    connectionTimeoutMillis: 5000,
-    idleTimeoutMillis: 30_000,
-    // A process that is frozen inside a transaction keeps its locks no longer than this.
-    idle_in_transaction_session_timeout: 15_000,
-    ...(tls && { ssl: { rejectUnauthorized: ca !== undefined, ...(ca && { ca }) } }),
-  })
-  // A connection that breaks between two queries, in the pool or outside, is the next query's failure and nobody's crash.
-  pool.on('error', () => {})
-  pool.on('connect', (client) => void client.on('error', () => {}))
-  return new PostgresDialect({ pool })
-}
-
 const ATTEMPTS = 5
-const DEADLOCK = '40P01'
+/** Deadlock and serialization failure: PostgreSQL has chosen one of two transactions to go first. */
+const LOSERS = new Set(['40P01', '40001'])
 
 /**
  * One short transaction; on SQLite it holds the write lock from its start. No other I/O belongs inside: when PostgreSQL
- * ends it to resolve a deadlock, it is done again from its start.
+ * ends it because it is in another's way, it is done again from its start.
  */
 export async function transact<T>(
   db: Database,
@@ -68,7 +55,7 @@ export async function transact<T>(
     try {
       return await db.transaction().execute(work)
     } catch (error) {
-      if (codeOf(error) !== DEADLOCK || attempt === ATTEMPTS) throw error
+      if (!LOSERS.has(codeOf(error)) || attempt === ATTEMPTS) throw error
     }
   }
 }

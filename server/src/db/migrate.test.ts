@@ -4,8 +4,9 @@ import { BACKENDS } from '../../../test/harness/app.ts'
 import { startDatabases, type Databases } from '../../../test/harness/database.ts'
 import { startCli } from '../../../test/harness/process.ts'
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts'
-import type { DatabaseSettings } from '../config/settings.ts'
+import type { DatabaseSettings } from '../config/database-settings.ts'
 import type { Database } from './database.ts'
+import { claim } from '../tasks/queue.ts'
 import { migrate } from './migrate.ts'
 
 function urlOf(settings: DatabaseSettings): string {
@@ -60,5 +61,27 @@ describe.each(BACKENDS)('on %s', (backend) => {
     await expect(migrate(db, backend)).rejects.toThrow(/audit.*exists/)
     await sql`drop table audit`.execute(db)
     expect(await migrate(db, backend)).toContain('0001-first')
+  })
+
+  test('tasks from before there were lanes are claimed in those of their kind', async () => {
+    const db = await databases.open(await databases.empty())
+    await migrate(db, backend, '0006-direct-uploads')
+    for (const kind of ['encode_part', 'package_rungs', 'send_mail']) {
+      await sql`
+        insert into tasks (kind, payload, subject, due_at, created_at)
+        values (${kind}, '{}', 'video:1', ${'2026-01-01T00:00:00.000Z'}, ${'2026-01-01T00:00:00.000Z'})`.execute(
+        db,
+      )
+    }
+    await migrate(db, backend)
+    const now = new Date('2026-01-02T00:00:00.000Z')
+    const lease = { owner: 'me', now, until: now }
+    for (const [lane, kind] of [
+      ['media', 'encode_part'],
+      ['files', 'package_rungs'],
+      ['quick', 'send_mail'],
+    ] as const) {
+      expect(await claim(db, lane, lease)).toMatchObject({ lane, kind })
+    }
   })
 })

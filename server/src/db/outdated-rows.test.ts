@@ -7,7 +7,7 @@ const DAY = 86_400_000
 describe.each(BACKENDS)('outdated rows, on %s', (backend) => {
   let app: TestApp
   beforeAll(async () => {
-    app = await startApp({ backend })
+    app = await startApp({ backend, media: 'local' })
   })
   afterAll(() => app.stop())
 

@@ -2,6 +2,7 @@ import { Kysely, sql } from 'kysely'
 import { afterAll, expect, test } from 'vitest'
 import { startChild } from '../../../test/harness/child.ts'
 import { startDatabases } from '../../../test/harness/database.ts'
+import { DatabaseAway } from './outage.ts'
 
 const databases = await startDatabases('sqlite')
 afterAll(() => databases.stop())
@@ -95,6 +96,43 @@ test('an error that ends the transaction by itself is told as it is', async () =
   })
   await expect(twice).rejects.toThrow('UNIQUE constraint failed')
   await sql`insert into t values (1)`.execute(db)
+})
+
+test('a lock that another process keeps is waited for, with a process that goes on, and then told', async () => {
+  const settings = await databases.empty()
+  const [db, other] = [await databases.open(settings), await databases.open(settings)]
+  await sql`create table t (n integer)`.execute(db)
+  const holding = await other.startTransaction().execute()
+  await sql`insert into t values (1)`.execute(holding)
+
+  let ticks = 0
+  const ticking = setInterval(() => (ticks += 1), 50)
+  const tries = Array.from({ length: 4 }, (_, n) =>
+    sql`insert into t values (${n})`.execute(db).catch((error: unknown) => error),
+  )
+  const begun = performance.now()
+  for (const failure of await Promise.all(tries)) expect(failure).toBeInstanceOf(DatabaseAway)
+  clearInterval(ticking)
+  // Each of them would wait for five seconds alone.
+  expect(performance.now() - begun).toBeLessThan(15_000)
+  expect(ticks).toBeGreaterThan(10)
+  expect((await sql`select n from t`.execute(db)).rows).toEqual([])
+
+  const waiting = sql`insert into t values (5)`.execute(db)
+  await holding.rollback().execute()
+  await waiting.catch(() => {})
+  await sql`insert into t values (6)`.execute(db)
+})
+
+test('a disk that is full is told as that', async () => {
+  const db = await databases.open(await databases.empty())
+  await sql`create table t (text text)`.execute(db)
+  await sql`pragma max_page_count = 3`.execute(db)
+  const failure = await sql`insert into t values (${'x'.repeat(100_000)})`
+    .execute(db)
+    .catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'disk_full' })
+  await sql`insert into t values ('small')`.execute(db)
 })
 
 test('once closed, it says so', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import Sqlite, { type Database as SqliteFile, type Statement } from 'better-sqlite3'
 import {
   CompiledQuery,
@@ -11,16 +12,18 @@ import {
   type QueryResult,
   type SelectModifierNode,
 } from 'kysely'
+import type { Logger } from 'pino'
+import { databaseIsFull, DatabaseAway, outageLog, type OutageLog } from './outage.ts'
 
 /**
  * Kysely on SQLite, so that the rest of the program need not know which engine it runs on: booleans, instants and JSON
  * are encoded, and decoded by the declared type of the column they come from; prepared statements are kept; a
  * transaction takes the write lock at its start, and a row lock is therefore no more than a word to leave out.
  */
-export function sqliteDialect(file: string): Dialect {
+export function sqliteDialect(file: string, log?: Logger): Dialect {
   return {
     createAdapter: () => new TransactionalDdlAdapter(),
-    createDriver: () => new SqliteDriver(file),
+    createDriver: () => new SqliteDriver(file, outageLog(log)),
     createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
     createQueryCompiler: () => new LocklessQueryCompiler(),
   }
@@ -50,21 +53,24 @@ class LocklessQueryCompiler extends SqliteQueryCompiler {
 
 /** Another process may hold the write lock this long before we report it. */
 const BUSY_TIMEOUT_MS = 5000
+const BUSY_RETRY_MS = 10
 
 /** One connection. Kysely hands it to one query or transaction after the other. */
 class SqliteDriver implements Driver {
   readonly #path: string
+  readonly #outage: OutageLog
   #file: SqliteFile | undefined
   #connection: SqliteConnection | undefined
 
-  constructor(path: string) {
+  constructor(path: string, outage: OutageLog) {
     this.#path = path
+    this.#outage = outage
   }
 
   init(): Promise<void> {
     const file = openFile(this.#path)
     this.#file = file
-    this.#connection = new SqliteConnection(file)
+    this.#connection = new SqliteConnection(file, this.#outage)
     return Promise.resolve()
   }
 
@@ -103,6 +109,8 @@ function openFile(path: string): SqliteFile {
   file.pragma('synchronous = FULL')
   file.pragma('foreign_keys = ON')
   file.pragma('cache_size = -16000')
+  // From here on we wait ourselves: SQLite would do it with the whole process.
+  file.pragma('busy_timeout = 0')
   return file
 }
 
@@ -121,24 +129,49 @@ interface Prepared {
 
 class SqliteConnection implements DatabaseConnection {
   readonly #file: SqliteFile
+  readonly #outage: OutageLog
   readonly #prepared = new Map<string, Prepared>()
+  /** Since when others have held the lock that we want, whichever of our statements asked for it. */
+  #busySince: number | null = null
 
-  constructor(file: SqliteFile) {
+  constructor(file: SqliteFile, outage: OutageLog) {
     this.#file = file
+    this.#outage = outage
   }
 
-  // The promise is what Kysely asks for; the work is done at once, so errors must become rejections.
-  // oxlint-disable-next-line require-await
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const { statement, decoders } = this.#prepare(query.sql)
-    const parameters = query.parameters.map(encode)
-    if (!statement.reader) {
-      const { changes, lastInsertRowid } = statement.run(...parameters)
-      return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+    for (;;) {
+      try {
+        return this.#execute(query)
+      } catch (error) {
+        if (!isBusy(error) || this.#hasWaited()) throw this.#translated(error)
+      }
+      await sleep(BUSY_RETRY_MS)
     }
-    const rows = statement.all(...parameters) as Record<string, unknown>[]
-    for (const row of rows) decode(row, decoders)
-    return { rows: rows as R[], numAffectedRows: BigInt(rows.length) }
+  }
+
+  #hasWaited(): boolean {
+    this.#busySince ??= performance.now()
+    return performance.now() - this.#busySince >= BUSY_TIMEOUT_MS
+  }
+
+  #translated(error: unknown): unknown {
+    const code = codeOf(error)
+    if (code === 'SQLITE_FULL') return databaseIsFull(error)
+    if (!/^SQLITE_(BUSY|IOERR|CANTOPEN)/.test(code)) return error
+    this.#outage.isAway(error)
+    return new DatabaseAway(error)
+  }
+
+  #execute<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
+    const { statement, decoders } = this.#prepare(sql)
+    const result = run<R>(statement, parameters.map(encode), decoders)
+    // A reader needs no lock, so it proves nothing.
+    if (!statement.readonly) {
+      this.#busySince = null
+      this.#outage.isThere()
+    }
+    return result
   }
 
   // eslint-disable-next-line require-yield
@@ -159,6 +192,20 @@ class SqliteConnection implements DatabaseConnection {
   }
 }
 
+function run<R>(
+  statement: Statement,
+  parameters: unknown[],
+  decoders: [string, Decoder][],
+): QueryResult<R> {
+  if (!statement.reader) {
+    const { changes, lastInsertRowid } = statement.run(...parameters)
+    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  }
+  const rows = statement.all(...parameters) as Record<string, unknown>[]
+  for (const row of rows) decode(row, decoders)
+  return { rows: rows as R[], numAffectedRows: BigInt(rows.length) }
+}
+
 function decodersOf(statement: Statement): [string, Decoder][] {
   return statement.columns().flatMap(({ name, type }): [string, Decoder][] => {
     const decoder = DECODERS[type?.toLowerCase() ?? '']
@@ -176,4 +223,12 @@ function encode(value: unknown): unknown {
   if (typeof value === 'boolean') return value ? 1 : 0
   if (value instanceof Date) return value.toISOString()
   return value ?? null
+}
+
+function isBusy(error: unknown): boolean {
+  return codeOf(error).startsWith('SQLITE_BUSY')
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Sqlite.SqliteError ? error.code : ''
 }

@@ -78,6 +78,13 @@ export interface VideosTable {
   source_id: number | null
 }
 
+/** What videos are found by; derived from their rows, and in no backup. */
+export interface VideoWordsTable {
+  video_id: number
+  /** ` word` for each (`indexedText`); null while they have to be made. */
+  words: string | null
+}
+
 export type SourceState = 'pending' | 'processing' | 'ready' | 'error'
 
 /** An uploaded file and what became of it. A video has one, or two while it is being replaced. */
@@ -204,6 +211,8 @@ export interface FavoritesTable {
 export interface TasksTable {
   id: Generated<number>
   kind: string
+  /** Of its kind when it was written. */
+  lane: Generated<string>
   payload: Json<unknown>
   /** What it is about, such as `source:7`: to find it, and to cancel it. */
   subject: string
@@ -308,11 +317,41 @@ export interface DirectUploadsTable {
   expires_at: Date
 }
 
+/** Resumable uploads whose bytes grow in the bucket: whole parts, and an object with what comes after them. */
+export interface BucketUploadsTable {
+  /** Random; also the original's key. */
+  id: string
+  /** What the store calls it. */
+  store_id: string
+  /** As the client sent it (tus `Upload-Metadata`). */
+  metadata: Json<Record<string, string | null>>
+  size_bytes: number
+  /** Of every part but the last. */
+  part_bytes: number
+  /** So much is safe, and was perhaps acknowledged. */
+  offset_bytes: number
+  /** In the store of intermediates: what is safe beyond the last whole part. */
+  tail_key: string | null
+  created_at: Date
+  expires_at: Date
+}
+
+/** Who may write to a resumable upload now. */
+export interface UploadLocksTable {
+  upload_id: string
+  /** From `newOwner`. */
+  owner: string
+  held_until: Date
+  /** Somebody else has come. */
+  is_wanted: boolean
+}
+
 export interface Tables {
   users: UsersTable
   sessions: SessionsTable
   links: LinksTable
   videos: VideosTable
+  video_words: VideoWordsTable
   sources: SourcesTable
   renditions: RenditionsTable
   fragment_indexes: FragmentIndexesTable
@@ -327,6 +366,8 @@ export interface Tables {
   identities: IdentitiesTable
   webhook_deliveries: WebhookDeliveriesTable
   direct_uploads: DirectUploadsTable
+  bucket_uploads: BucketUploadsTable
+  upload_locks: UploadLocksTable
 }
 
 export type User = Selectable<UsersTable>
@@ -343,6 +384,7 @@ export type TaskRow = Selectable<TasksTable>
 export type AuditRow = Selectable<AuditTable>
 export type WebhookDeliveryRow = Selectable<WebhookDeliveriesTable>
 export type DirectUploadRow = Selectable<DirectUploadsTable>
+export type BucketUploadRow = Selectable<BucketUploadsTable>
 
 /** For a JSON column: both engines take the text. */
 export function asJson(value: unknown): string {

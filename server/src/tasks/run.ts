@@ -1,10 +1,13 @@
 import type { Logger } from 'pino'
 import type { Settings } from '../config/settings.ts'
 import { transact, type Database } from '../db/database.ts'
+import { isDatabaseAway } from '../db/outage.ts'
 import type { TaskRow } from '../db/tables.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
+import { insist } from './insist.ts'
 import { keepLease } from './lease.ts'
+import { untilAbandoned } from './patience.ts'
 import { keepProgress } from './progress.ts'
 import * as queue from './queue.ts'
 import {
@@ -58,31 +61,33 @@ export function taskRunner(needs: Needs): RunTask {
     const ending = new AbortController()
     const signal = AbortSignal.any([draining, ending.signal])
     const keeping = { db, clock, log, leaseMs: settings.leaseMs }
-    keepLease(keeping, lease, signal, () => ending.abort(new LeaseLost()))
+    keepLease(keeping, lease, signal, (reason) => ending.abort(reason))
     const limitMs = Math.min(settings.timeoutMs, LONGEST_TIMER_MS)
     const timeout = setTimeout(() => ending.abort(timedOut()), limitMs)
     const progress = keepProgress((latest) => storeProgress(lease, latest))
     let isCommitted = false
     try {
       if (row.attempts > attemptsOf(row) * LOST_LEASES_PER_ATTEMPT) throw keptVanishing()
-      await handlerOf(row).run({
+      const run = handlerOf(row).run({
         ...lease,
         payload: payloadOf(row),
         attempt: row.attempts,
         signal,
         report: (latest) => progress.report(latest),
-        write: (effect) => write(lease, effect),
+        write: (effect) => insist(() => write(lease, effect), signal),
         async commit(effect) {
-          await commit(lease, effect)
+          await insist(() => commit(lease, effect), signal)
           isCommitted = true
         },
       })
+      // Then its lease is given back all the same, and nothing that it may still do counts.
+      await untilAbandoned(run, draining)
       if (!isCommitted) throw new Error(`a run of ${row.kind} ended without a commit`)
       return null
     } catch (error) {
       return isCommitted
         ? tell(error, row, 'a task failed after its commit')
-        : await settle(row, lease, signal.aborted ? signal.reason : error).catch(
+        : await settle(row, lease, signal.aborted ? signal.reason : error, draining).catch(
             (failure: unknown) => tell(failure, row, 'could not settle a task'),
           )
     } finally {
@@ -96,7 +101,8 @@ export function taskRunner(needs: Needs): RunTask {
     try {
       await queue.storeProgress(db, lease, latest)
     } catch (error) {
-      log.warn({ err: error, task: lease.id }, 'could not store progress')
+      if (!isDatabaseAway(error))
+        log.warn({ err: error, task: lease.id }, 'could not store progress')
     }
   }
 
@@ -108,19 +114,30 @@ export function taskRunner(needs: Needs): RunTask {
     })
   }
 
+  /** May be repeated: a connection that breaks does not tell whether the commit before it took effect. */
   async function commit(lease: Lease, effect: Effect<void>): Promise<void> {
     const now = clock.now()
     await transact(db, async (trx) => {
-      if (!(await queue.finish(trx, lease, { outcome: 'done', now }))) throw new LeaseLost()
-      await effect(trx, now)
+      if (await queue.finish(trx, lease, { outcome: 'done', now })) await effect(trx, now)
+      else if (!(await queue.isDone(trx, lease))) throw new LeaseLost()
     })
     doorbell.ring('tasks')
   }
 
-  async function settle(row: TaskRow, lease: Lease, error: unknown): Promise<Date | null> {
+  async function settle(
+    row: TaskRow,
+    lease: Lease,
+    error: unknown,
+    draining: AbortSignal,
+  ): Promise<Date | null> {
     if (error === DRAINING) {
       await queue.release(db, lease)
       return null
+    }
+    if (isDatabaseAway(error)) {
+      log.info({ task: row.id, kind: row.kind }, 'given back: the database was away')
+      await insist(() => queue.forgive(db, lease), draining)
+      return clock.now()
     }
     if (error instanceof LeaseLost) {
       log.info({ task: row.id, kind: row.kind }, 'lease lost: another run has the task')
@@ -128,17 +145,18 @@ export function taskRunner(needs: Needs): RunTask {
     }
     if (error instanceof NotYet) {
       const dueAt = inMs(error.waitMs)
-      await queue.release(db, lease, dueAt)
+      await insist(() => queue.release(db, lease, dueAt), draining)
       return dueAt
     }
     const failure = asFailure(error)
     log.warn({ err: error, task: row.id, kind: row.kind, code: failure.code }, 'task failed')
     if (failure.permanent || row.failures + 1 >= attemptsOf(row)) {
-      await giveUp(row, lease, failure)
+      await insist(() => giveUp(row, lease, failure), draining)
       return null
     }
     const dueAt = inMs(Math.max(waitMs(row), failure.leastWaitMs))
-    await queue.postpone(db, lease, { dueAt, lastError: failure.message })
+    const retry = { dueAt, lastError: failure.message }
+    await insist(() => queue.postpone(db, lease, retry), draining)
     return dueAt
   }
 
