@@ -8,6 +8,7 @@ import type { Doorbell } from '../../server/src/ports/doorbell/doorbell.ts'
 import { inProcessDoorbell } from '../../server/src/ports/doorbell/in-process.ts'
 import { newOwner } from '../../server/src/tasks/owner.ts'
 import { enqueue } from '../../server/src/tasks/queue.ts'
+import { servedKinds } from '../../server/src/tasks/served-kinds.ts'
 import type {
   Handlers,
   RunningTask,
@@ -28,7 +29,9 @@ export const SETTINGS: Settings['tasks'] = {
   timeoutMs: 60_000,
   attempts: 3,
   concurrency: 1,
+  only: null,
   workInServer: true,
+  sweepsOrphans: false,
   workDir: '/nowhere',
 }
 
@@ -45,6 +48,8 @@ export interface WorkshopOptions {
   giveUp?: TaskHandler<'encode_part'>['giveUp']
   retryAfterMs?: (failures: number) => number
   isRunning?: (pid: number) => boolean
+  /** What it takes, as an operator says it; all unless told. */
+  only?: string[]
   alsoSweep?: () => Promise<void>
 }
 
@@ -93,6 +98,7 @@ export function aWorkshop(options: WorkshopOptions): Workshop {
     tidy_video: { attempts: 2, run: noting(quick), giveUp: () => Promise.resolve() },
     send_mail: { run: done, giveUp: () => Promise.resolve() },
     send_webhook: { run: done, giveUp: () => Promise.resolve() },
+    sweep_orphans: { run: done, giveUp: () => Promise.resolve() },
   }
   const worker = createWorker({
     db,
@@ -102,6 +108,8 @@ export function aWorkshop(options: WorkshopOptions): Workshop {
     owner,
     log: pino({ level: 'debug' }, { write: (line: string) => void logs.push(line) }),
     settings: { ...SETTINGS, ...options.settings },
+    kinds: servedKinds(options.only ?? null),
+    encodings: options.settings?.concurrency ?? 1,
     isRunning: options.isRunning ?? (() => true),
     ...(options.alsoSweep && { alsoSweep: options.alsoSweep }),
   })

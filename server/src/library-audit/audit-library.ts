@@ -8,7 +8,7 @@ import type { Staging } from '../uploads/staging.ts'
 import type { Library } from '../videos/library.ts'
 import { inBatches } from '../moving/batches.ts'
 import { checkSource, type CheckNeeds } from './check-source.ts'
-import { findOrphans } from './find-orphans.ts'
+import { findOrphans, isStillOrphan } from './find-orphans.ts'
 import type { Finding } from './finding.ts'
 import { repairSource, type Repair } from './repair.ts'
 
@@ -16,11 +16,20 @@ import { repairSource, type Repair } from './repair.ts'
 export interface LibraryAudit {
   /** Findings about a source come together. Sources in work are left alone. */
   damaged(): AsyncIterable<{ source: SourceRow; findings: Finding[] }>
-  /** Objects that no row names, uploads that were given up. */
-  orphans(): AsyncIterable<Finding>
+  /**
+   * Objects that no row names, uploads that were given up. Only what is as old as `leastAgeMs` (an hour unless told) at
+   * the time `now` (ours unless told): what is younger may be waiting for its row. Throws the signal's reason.
+   */
+  orphans(choice?: OrphanChoice): AsyncIterable<Finding>
   repair(source: SourceRow, findings: Finding[]): Promise<Repair>
-  /** Removes an orphan. No key is used twice, so what was one remains one. */
-  remove(orphan: Finding): Promise<void>
+  /** Removes an orphan, unless it is none any more: an upload that goes on after days stores its file anew. */
+  remove(orphan: Finding): Promise<boolean>
+}
+
+interface OrphanChoice {
+  now?: Date
+  leastAgeMs?: number
+  signal?: AbortSignal
 }
 
 const HOUR = 3_600_000
@@ -44,6 +53,7 @@ export function createLibraryAudit(needs: {
 }): LibraryAudit {
   const { db, clock, media, originals, intermediates, multiparts, staging, uploads, library } =
     needs
+  const looking = { db, media, originals, intermediates, multiparts, staging: uploads }
 
   return {
     async *damaged() {
@@ -59,22 +69,15 @@ export function createLibraryAudit(needs: {
       }
     },
 
-    orphans: () =>
-      findOrphans({
-        db,
-        media,
-        originals,
-        intermediates,
-        multiparts,
-        staging: uploads,
-        now: clock.now(),
-        leastAgeMs: HOUR,
-      }),
+    orphans: ({ now = clock.now(), leastAgeMs = HOUR, signal } = {}) =>
+      findOrphans({ ...looking, now, leastAgeMs, signal }),
 
     repair: (source, findings) =>
       repairSource({ db, originals, library, now: () => clock.now() }, source, findings),
 
-    async remove({ store, key, multipartId }) {
+    async remove(orphan) {
+      const { store, key, multipartId } = orphan
+      if (!(await isStillOrphan(looking, orphan))) return false
       if (store === 'staging') {
         await staging.removeAbandoned(clock.now())
       } else if (store === 'multiparts') {
@@ -82,6 +85,7 @@ export function createLibraryAudit(needs: {
       } else {
         await { media, originals, intermediates }[store].delete(key)
       }
+      return true
     },
   }
 }

@@ -17,7 +17,7 @@ export function endsDecoder(needs: {
   const { media, tools, workDir, signal } = needs
   return async (key, durationMs) => {
     await mkdir(workDir, { recursive: true })
-    const path = await media.asLocalFile(key, workDir)
+    const path = await media.asLocalFile(key, workDir, signal)
     try {
       const { exitCode, stderr } = await run({
         bin: tools.ffmpegBin,

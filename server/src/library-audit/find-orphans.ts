@@ -4,9 +4,19 @@ import type { Database } from '../db/database.ts'
 import { inBatches } from '../moving/batches.ts'
 import type { ObjectInfo, ObjectStore } from '../ports/object-store/object-store.ts'
 import type { MultipartUploads } from '../ports/object-store/s3-multipart.ts'
+import { namedAmong, unfinishedAmong } from '../videos/named-keys.ts'
+import {
+  isOriginalKey,
+  isSubtitlesKey,
+  isTailKey,
+  sourceOfIntermediate,
+  sourceOfMedia,
+  videoOfKey,
+} from '../videos/object-keys.ts'
 import type { Finding } from './finding.ts'
 
-export interface OrphanNeeds {
+/** Where orphans may be, and the rows that say which are none. */
+export interface Stores {
   db: Database
   media: ObjectStore
   originals: ObjectStore
@@ -14,9 +24,13 @@ export interface OrphanNeeds {
   staging: { dir: string; ttlMs: number }
   /** Of originals, in parts; null where the store has no such thing. */
   multiparts: Pick<MultipartUploads, 'listBegunBefore'> | null
+}
+
+interface OrphanNeeds extends Stores {
   now: Date
   /** What is younger may be waiting for its row. */
   leastAgeMs: number
+  signal: AbortSignal | undefined
 }
 
 const KEYS_AT_ONCE = 200
@@ -26,37 +40,35 @@ const KEYS_AT_ONCE = 200
  * before the rows: what is stored after the listing is not in it, and what was there is judged by now.
  */
 export async function* findOrphans(needs: OrphanNeeds): AsyncGenerator<Finding> {
-  yield* orphansOf(needs, 'media', judgeMedia)
-  yield* orphansOf(needs, 'originals', judgeOriginals)
-  yield* orphansOf(needs, 'intermediates', judgeIntermediates)
+  yield* orphansOf(needs, 'media')
+  yield* orphansOf(needs, 'originals')
+  yield* orphansOf(needs, 'intermediates')
   yield* abandonedUploads(needs)
   yield* abandonedParts(needs)
 }
 
 type Judged = 'wanted' | 'orphan' | 'foreign'
-type Judge = (needs: OrphanNeeds, keys: string[]) => Promise<(key: string) => Judged>
+type Judge = (needs: Stores, keys: string[]) => Promise<(key: string) => Judged>
 
-async function* orphansOf(
-  needs: OrphanNeeds,
-  store: 'media' | 'originals' | 'intermediates',
-  judge: Judge,
-): AsyncGenerator<Finding> {
+async function* orphansOf(needs: OrphanNeeds, store: keyof typeof JUDGES): AsyncGenerator<Finding> {
   for await (const batch of inBatches(needs[store].list(''), KEYS_AT_ONCE)) {
+    needs.signal?.throwIfAborted()
     const old = batch.filter((object) => ageMs(needs, object) >= needs.leastAgeMs)
     if (old.length === 0) continue
-    const judgement = await judge(
+    const judgement = await JUDGES[store](
       needs,
       old.map(({ key }) => key),
     )
-    for (const { key, sizeBytes } of old) {
+    for (const { key, sizeBytes, modifiedAt } of old) {
       const problem = judgement(key)
       if (problem === 'wanted') continue
       yield {
         problem,
         store,
         key,
-        videoId: videoOf(key),
+        videoId: videoOfKey(key),
         sourceId: null,
+        modifiedAt,
         detail:
           problem === 'orphan'
             ? `${sizeBytes} bytes that no row names`
@@ -66,110 +78,81 @@ async function* orphansOf(
   }
 }
 
+/** Whether the same object is still there, and still nobody's: it may have been stored anew since it was found. */
+export async function isStillOrphan(stores: Stores, orphan: Finding): Promise<boolean> {
+  const { store, key, modifiedAt } = orphan
+  if (store === 'staging' || store === 'multiparts') return true
+  const found = await stores[store].find(key)
+  if (found?.modifiedAt.getTime() !== modifiedAt?.getTime()) return false
+  return (await JUDGES[store](stores, [key]))(key) === 'orphan'
+}
+
 function ageMs({ now }: OrphanNeeds, { modifiedAt }: ObjectInfo): number {
   return now.getTime() - modifiedAt.getTime()
 }
 
-function videoOf(key: string): number | null {
-  const found = /^(?:videos\/)?(\d{1,15})\//.exec(key)?.[1]
-  return found === undefined ? null : Number(found)
-}
-
-/** `videos/<video>/<source>-<step>-<claim>/…`, `videos/<video>/subtitles/…`. Folders of media may hold other things too. */
-const OF_SOURCE = /^videos\/\d{1,15}\/(\d{1,15})-\d+-\d+\/[^/]+$/
-const OF_VIDEO = /^videos\/\d{1,15}\/subtitles\/[^/]+$/
-
-async function judgeMedia({ db }: OrphanNeeds, keys: string[]): Promise<(key: string) => Judged> {
-  const ids = [...new Set(keys.flatMap((key) => sourceOf(key) ?? []))]
+async function judgeMedia({ db }: Stores, keys: string[]): Promise<(key: string) => Judged> {
+  const ids = [...new Set(keys.flatMap((key) => sourceOfMedia(key) ?? []))]
   const unfinished = await unfinishedAmong(db, ids)
   const named = await namedAmong(db, keys, ids)
   return (key) => {
     if (named.has(key)) return 'wanted'
-    const sourceId = sourceOf(key)
+    const sourceId = sourceOfMedia(key)
     if (sourceId !== null) return unfinished.has(sourceId) ? 'wanted' : 'orphan'
-    return OF_VIDEO.test(key) ? 'orphan' : 'foreign'
+    return isSubtitlesKey(key) ? 'orphan' : 'foreign'
   }
 }
 
-function sourceOf(key: string): number | null {
-  const found = OF_SOURCE.exec(key)?.[1]
-  return found === undefined ? null : Number(found)
-}
-
-async function unfinishedAmong(db: Database, sourceIds: number[]): Promise<Set<number>> {
-  const rows = await db
-    .selectFrom('sources')
-    .select('id')
-    .where('id', 'in', [-1, ...sourceIds])
-    .where('state', 'in', ['pending', 'processing'])
-    .execute()
-  return new Set(rows.map(({ id }) => id))
-}
-
-async function namedAmong(
-  db: Database,
-  keys: string[],
-  sourceIds: number[],
-): Promise<Set<string | null>> {
-  const named = new Set<string | null>()
-  for (const table of ['renditions', 'audio_tracks', 'subtitles'] as const) {
-    const rows = await db
-      .selectFrom(table)
-      .select('object_key')
-      .where('object_key', 'in', keys)
-      .execute()
-    for (const row of rows) named.add(row.object_key)
-  }
-  const stills = await db
-    .selectFrom('sources')
-    .select(['poster_key', 'storyboard'])
-    .where((eb) => eb.or([eb('id', 'in', [-1, ...sourceIds]), eb('poster_key', 'in', keys)]))
-    .execute()
-  for (const { poster_key: poster, storyboard } of stills) {
-    for (const key of [poster, ...(storyboard?.sheets ?? [])]) named.add(key)
-  }
-  return named
-}
-
-/** An original is called as its upload: 128 bits in base64url. */
-const OF_UPLOAD = /^[A-Za-z0-9_-]{22}$/
+/** Of those that go on in the bucket. */
+const UPLOADS = ['direct_uploads', 'bucket_uploads'] as const
 
 async function judgeOriginals(
-  { db, staging }: OrphanNeeds,
+  { db, staging }: Stores,
   keys: string[],
 ): Promise<(key: string) => Judged> {
-  const staged = new Set(await namesIn(staging.dir))
-  const rows = await db
+  // Uploads first: one that becomes a video meanwhile is a source before it is no upload any more.
+  const named = new Set(await namesIn(staging.dir))
+  for (const table of UPLOADS) {
+    const rows = await db.selectFrom(table).select('id').where('id', 'in', keys).execute()
+    for (const row of rows) named.add(row.id)
+  }
+  const sources = await db
     .selectFrom('sources')
     .select('object_key')
     .where('object_key', 'in', keys)
     .execute()
-  const direct = await db
-    .selectFrom('direct_uploads')
-    .select('id')
-    .where('id', 'in', keys)
-    .execute()
-  const named = new Set([...rows.map((row) => row.object_key), ...direct.map(({ id }) => id)])
+  for (const row of sources) named.add(row.object_key)
   return (key) => {
-    if (named.has(key) || staged.has(key)) return 'wanted'
-    return OF_UPLOAD.test(key) ? 'orphan' : 'foreign'
+    if (named.has(key)) return 'wanted'
+    return isOriginalKey(key) ? 'orphan' : 'foreign'
   }
 }
-
-/** `<video>/<source>/<step>-<claim>/…` */
-const OF_STEP = /^\d{1,15}\/(\d{1,15})\/\d+-\d+\/[^/]+$/
 
 async function judgeIntermediates(
-  { db }: OrphanNeeds,
+  { db }: Stores,
   keys: string[],
 ): Promise<(key: string) => Judged> {
-  const sourceOfKey = (key: string): number => Number(OF_STEP.exec(key)?.[1] ?? -1)
-  const unfinished = await unfinishedAmong(db, [...new Set(keys.map(sourceOfKey))])
+  const ids = [...new Set(keys.flatMap((key) => sourceOfIntermediate(key) ?? []))]
+  const unfinished = await unfinishedAmong(db, ids)
+  const tails = await db
+    .selectFrom('bucket_uploads')
+    .select('tail_key')
+    .where('tail_key', 'in', keys)
+    .execute()
+  const named = new Set(tails.map((row) => row.tail_key))
   return (key) => {
-    if (unfinished.has(sourceOfKey(key))) return 'wanted'
-    return OF_STEP.test(key) ? 'orphan' : 'foreign'
+    if (named.has(key)) return 'wanted'
+    const sourceId = sourceOfIntermediate(key)
+    if (sourceId !== null) return unfinished.has(sourceId) ? 'wanted' : 'orphan'
+    return isTailKey(key) ? 'orphan' : 'foreign'
   }
 }
+
+const JUDGES = {
+  media: judgeMedia,
+  originals: judgeOriginals,
+  intermediates: judgeIntermediates,
+} satisfies Record<string, Judge>
 
 async function* abandonedUploads({ staging, now }: OrphanNeeds): AsyncGenerator<Finding> {
   for (const name of await namesIn(staging.dir)) {
@@ -198,12 +181,7 @@ async function* abandonedParts({
   if (multiparts === null) return
   const before = new Date(now.getTime() - Math.max(LONGEST_UPLOAD_MS, staging.ttlMs))
   for await (const { key, id } of multiparts.listBegunBefore(before)) {
-    const row = await db
-      .selectFrom('direct_uploads')
-      .select('id')
-      .where('store_id', '=', id)
-      .executeTakeFirst()
-    if (row) continue
+    if (await isUploadInParts(db, id)) continue
     yield {
       problem: 'orphan',
       store: 'multiparts',
@@ -214,6 +192,18 @@ async function* abandonedParts({
       detail: 'an upload in parts that nobody goes on with',
     }
   }
+}
+
+async function isUploadInParts(db: Database, storeId: string): Promise<boolean> {
+  for (const table of UPLOADS) {
+    const row = await db
+      .selectFrom(table)
+      .select('id')
+      .where('store_id', '=', storeId)
+      .executeTakeFirst()
+    if (row) return true
+  }
+  return false
 }
 
 async function namesIn(dir: string): Promise<string[]> {

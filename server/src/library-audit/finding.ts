@@ -16,6 +16,8 @@ export interface Finding {
   /** Null for what belongs to no video. */
   videoId: number | null
   sourceId: number | null
+  /** Of an object that belongs to nothing. */
+  modifiedAt?: Date
   /** What the store calls an upload in parts. */
   multipartId?: string
   detail: string

@@ -4,7 +4,8 @@ import { AppError } from '../errors.ts'
 import { lockSource } from '../processing/follow-up.ts'
 import { unpublish } from '../processing/publication.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
-import { touch, type Library } from '../videos/library.ts'
+import type { Library } from '../videos/library.ts'
+import { touch } from '../videos/touch.ts'
 import type { Finding } from './finding.ts'
 
 /** What became of a damaged video, in a word and a sentence. */

@@ -2,6 +2,8 @@ import { mkdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { inspectTools } from '../media/tools.ts'
+import { listWaiting, tellNeglected } from '../tasks/neglected.ts'
+import { needMediaTools } from '../tasks/served-kinds.ts'
 import { explain, launch, type Launch } from './lifecycle.ts'
 
 type Check = [string, () => Promise<Finding[]>]
@@ -16,6 +18,7 @@ export async function doctor(): Promise<void> {
     const checks: Check[] = [
       ['ffmpeg', () => checkFfmpeg(launched)],
       ['database', () => checkDatabase(launched)],
+      ['tasks', () => checkTasks(launched)],
       ...(launched.app.redis ? [['redis', () => checkRedis(launched)] satisfies Check] : []),
       ['storage', () => checkStorage(launched)],
       ['mail', () => checkMail(launched)],
@@ -45,7 +48,8 @@ const good = (text: string): Finding => ({ state: 'good', text })
 const warning = (text: string): Finding => ({ state: 'warning', text })
 const bad = (text: string): Finding => ({ state: 'bad', text })
 
-async function checkFfmpeg({ settings }: Launch): Promise<Finding[]> {
+async function checkFfmpeg({ app, settings }: Launch): Promise<Finding[]> {
+  if (!needMediaTools(app.kinds)) return [good('not needed here, by WORKER_ONLY')]
   const report = await inspectTools(settings.ffmpeg)
   return [
     ...report.problems.map(({ what, remedy }) => bad(`${what} ${remedy}`)),
@@ -70,6 +74,17 @@ async function checkDatabase({ app, settings }: Launch): Promise<Finding[]> {
     ]
   }
   return [good(`${kind} answers`)]
+}
+
+async function checkTasks({ app }: Launch): Promise<Finding[]> {
+  // Without tables there are no tasks, and the database has said so.
+  const waiting = await listWaiting(app.db, app.clock.now()).catch(() => [])
+  if (waiting.length === 0) return [good('nothing has been waiting for long')]
+  return waiting.map((each) =>
+    each.isNeglected
+      ? warning(tellNeglected(each))
+      : good(`${each.count} of the kind ${each.kind} wait, and workers are busy`),
+  )
 }
 
 const OLDEST_REDIS = 5

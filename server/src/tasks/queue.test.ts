@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { BACKENDS } from '../../../test/harness/app.ts'
 import { startDatabases, type Databases } from '../../../test/harness/database.ts'
-import type { DatabaseSettings } from '../config/settings.ts'
+import type { DatabaseSettings } from '../config/database-settings.ts'
 import { transact, type Database } from '../db/database.ts'
 import * as queue from './queue.ts'
+import type { Lane, TaskKind } from './task.ts'
 import { aMediaTask, aQuickTask, taskOf } from '../../../test/harness/workshop.ts'
 
 const NOW = new Date('2026-01-01T00:00:00.000Z')
@@ -52,6 +53,31 @@ describe.each(BACKENDS)('on %s', (backend) => {
     const held = { id: quick, leaseToken: 1 }
     await transact(db, (trx) => queue.finish(trx, held, { outcome: 'done', now: NOW }))
     expect(await queue.claim(db, 'quick', { ...lease, now: after(100) })).toBeNull()
+  })
+
+  test('tells the lanes in which something is due, of those that are asked for', async () => {
+    const lanesDue = (lanes: Lane[], kinds?: TaskKind[]) =>
+      queue.listDueLanes(db, lanes, NOW, kinds)
+    await aMediaTask(db, { dueAt: after(1) })
+    await aQuickTask(db, DUE)
+    expect(await lanesDue(['media', 'files', 'quick'])).toEqual(['quick'])
+    await aMediaTask(db, DUE)
+    expect(await lanesDue(['media', 'files', 'quick'])).toEqual(['media', 'quick'])
+    expect(await lanesDue(['files', 'quick'])).toEqual(['quick'])
+    expect(await lanesDue(['media', 'quick'], ['encode_part', 'send_mail'])).toEqual(['media'])
+    await claim()
+    expect(await lanesDue(['media'])).toEqual([])
+  })
+
+  test('forgives an attempt once, and leaves the task to whoever has it by now', async () => {
+    const id = await aMediaTask(db, DUE)
+    await claim({ owner: 'first' })
+    await claim({ owner: 'second', now: after(31), until: after(61) })
+    await queue.forgive(db, { id, leaseToken: 1 })
+    const held = { lease_owner: 'second', lease_token: 2, lease_until: after(61) }
+    expect(await taskOf(db, id)).toMatchObject({ attempts: 1, ...held })
+    await queue.forgive(db, { id, leaseToken: 2 })
+    expect(await taskOf(db, id)).toMatchObject({ attempts: 0, lease_owner: null })
   })
 
   test('many claimers at once take each task once', async () => {

@@ -1,6 +1,7 @@
+import { expressionBuilder } from 'kysely'
 import type { Database, Transacting } from '../db/database.ts'
-import { asJson, type TaskRow } from '../db/tables.ts'
-import { LANES, type Lane, type Lease, type Payload, type TaskKind } from './task.ts'
+import { asJson, type Tables, type TaskRow } from '../db/tables.ts'
+import { laneOf, type Lane, type Lease, type Payload, type TaskKind } from './task.ts'
 
 /**
  * The statements on the table `tasks`. A row is the task; a lease on it is a loan: owner, fencing token and end.
@@ -17,6 +18,7 @@ export async function enqueue<K extends TaskKind>(
     .insertInto('tasks')
     .values({
       kind,
+      lane: laneOf(kind),
       payload: asJson(payload),
       subject: options.subject,
       due_at: options.dueAt ?? options.now,
@@ -33,11 +35,15 @@ export async function enqueue<K extends TaskKind>(
   return id
 }
 
-/** Takes the task of the lane that is due the longest, the most urgent first, or null. Never waits for another claimer. */
+/**
+ * Takes the task of the lane that is due the longest, the most urgent first, or null. Never waits for another claimer.
+ * Of `kinds` alone, where they are told.
+ */
 export async function claim(
   db: Database,
   lane: Lane,
   lease: { owner: string; now: Date; until: Date },
+  kinds?: TaskKind[],
 ): Promise<TaskRow | null> {
   const claimed = await db
     .updateTable('tasks')
@@ -47,24 +53,40 @@ export async function claim(
       lease_token: eb('lease_token', '+', 1),
       attempts: eb('attempts', '+', 1),
     }))
-    .where('id', '=', (eb) =>
-      eb
-        .selectFrom('tasks as due')
-        .select('due.id')
-        .where('due.finished_at', 'is', null)
-        .where('due.kind', 'in', LANES[lane])
-        .where('due.due_at', '<=', lease.now)
-        .where((or) => or('due.lease_until', 'is', null).or('due.lease_until', '<', lease.now))
-        .orderBy('due.priority')
-        .orderBy('due.due_at')
-        .orderBy('due.id')
-        .limit(1)
-        .forUpdate()
-        .skipLocked(),
-    )
+    .where('id', '=', () => firstDue(lane, lease.now, kinds).forUpdate().skipLocked())
     .returningAll()
     .executeTakeFirst()
   return claimed ?? null
+}
+
+/** Of these lanes, those in which something is due; of `kinds` alone, where they are told. */
+export async function listDueLanes(
+  db: Database,
+  lanes: Lane[],
+  now: Date,
+  kinds?: TaskKind[],
+): Promise<Lane[]> {
+  // NOTE: not `exists`: it may be answered by reading the table, and with many tasks that are done this takes long.
+  const first = await db
+    .selectNoFrom(() => lanes.map((lane) => firstDue(lane, now, kinds).as(lane)))
+    .executeTakeFirstOrThrow()
+  return lanes.filter((lane) => first[lane] !== null)
+}
+
+/** Its id; the index `tasks_due` has the tasks in this order. */
+function firstDue(lane: Lane, now: Date, kinds?: TaskKind[]) {
+  return expressionBuilder<Tables>()
+    .selectFrom('tasks as due')
+    .select('due.id')
+    .where('due.finished_at', 'is', null)
+    .where('due.lane', '=', lane)
+    .$if(kinds !== undefined, (due) => due.where('due.kind', 'in', kinds ?? []))
+    .where('due.due_at', '<=', now)
+    .where((or) => or('due.lease_until', 'is', null).or('due.lease_until', '<', now))
+    .orderBy('due.priority')
+    .orderBy('due.due_at')
+    .orderBy('due.id')
+    .limit(1)
 }
 
 /** Prolongs a lease. False when it is no longer ours. */
@@ -127,6 +149,18 @@ export async function finish(
   return numUpdatedRows > 0n
 }
 
+/** Whether it was this claim that ended the task well. */
+export async function isDone(trx: Transacting, task: Lease): Promise<boolean> {
+  const row = await trx
+    .selectFrom('tasks')
+    .select('id')
+    .where('id', '=', task.id)
+    .where('lease_token', '=', task.leaseToken)
+    .where('outcome', '=', 'done')
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /** Gives a task back that failed, to be tried at `dueAt`. */
 export async function postpone(
   db: Database,
@@ -149,9 +183,12 @@ export async function postpone(
     .execute()
 }
 
-/** Gives a task back as if it had not been claimed: nobody is to blame. It stays due, or is so at `dueAt`. */
-export async function release(db: Database, task: Lease, dueAt?: Date): Promise<void> {
-  await db
+/**
+ * Gives a task back as if it had not been claimed: nobody is to blame. It stays due, or is so at `dueAt`. False when it
+ * was not ours any more.
+ */
+export async function release(db: Database, task: Lease, dueAt?: Date): Promise<boolean> {
+  const { numUpdatedRows } = await db
     .updateTable('tasks')
     .set((eb) => ({
       ...(dueAt && { due_at: dueAt }),
@@ -162,6 +199,19 @@ export async function release(db: Database, task: Lease, dueAt?: Date): Promise<
     }))
     .where('id', '=', task.id)
     .where('lease_token', '=', task.leaseToken)
+    .where('finished_at', 'is', null)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+/** As `release`; if somebody else has the task by now, they have it without our attempt. */
+export async function forgive(db: Database, task: Lease): Promise<void> {
+  if (await release(db, task)) return
+  await db
+    .updateTable('tasks')
+    .set((eb) => ({ attempts: eb('attempts', '-', 1) }))
+    .where('id', '=', task.id)
+    .where('attempts', '>', 0)
     .where('finished_at', 'is', null)
     .execute()
 }
@@ -190,14 +240,23 @@ export async function listHeld(db: Database, ids: number[]): Promise<Lease[]> {
   return rows.map((row) => ({ id: row.id, leaseToken: row.lease_token }))
 }
 
-/** Ends all leases of an owner that is known to be dead. The attempts count. */
+/**
+ * Ends all leases of owners that are known to be dead. The attempts count. Several workers do so at once: what another
+ * has in hand is left to it, as they would wait for each other.
+ */
 export async function endLeasesOf(db: Database, owners: string[]): Promise<void> {
   if (owners.length === 0) return
   await db
     .updateTable('tasks')
     .set({ lease_owner: null, lease_until: null, progress: null })
-    .where('finished_at', 'is', null)
-    .where('lease_owner', 'in', owners)
+    .where('id', 'in', (eb) =>
+      eb
+        .selectFrom('tasks as held')
+        .select('held.id')
+        .where('held.lease_owner', 'in', owners)
+        .forUpdate()
+        .skipLocked(),
+    )
     .execute()
 }
 

@@ -18,6 +18,8 @@ export const PAYLOADS = {
     email: z.string().optional(),
   }),
   send_webhook: z.object({ deliveryId: z.string() }),
+  /** There is one of them at any time: each writes the next. */
+  sweep_orphans: z.object({}),
 }
 
 export type TaskKind = keyof typeof PAYLOADS
@@ -30,10 +32,18 @@ export type Payload<K extends TaskKind> = z.infer<(typeof PAYLOADS)[K]>
 export const LANES = {
   media: ['encode_part'],
   files: ['process_source', 'copy_streams', 'extract_subtitles', 'package_rungs'],
-  quick: ['tidy_video', 'send_mail'],
+  quick: ['tidy_video', 'send_mail', 'sweep_orphans'],
   webhooks: ['send_webhook'],
 } as const satisfies Record<string, TaskKind[]>
 export type Lane = keyof typeof LANES
+
+const LANE_OF = Object.fromEntries(
+  Object.entries(LANES).flatMap(([lane, kinds]) => kinds.map((kind) => [kind, lane])),
+) as Record<TaskKind, Lane>
+
+export function laneOf(kind: TaskKind): Lane {
+  return LANE_OF[kind]
+}
 
 /** How far a task is, as it is stored and shown. */
 export const progress = z.object({

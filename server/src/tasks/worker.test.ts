@@ -1,4 +1,4 @@
-import type { KyselyPlugin } from 'kysely'
+import type { KyselyPlugin, RootOperationNode } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { BACKENDS, TestClock } from '../../../test/harness/app.ts'
 import { barrier } from '../../../test/harness/barrier.ts'
@@ -11,8 +11,9 @@ import {
   pausing,
   taskOf,
 } from '../../../test/harness/workshop.ts'
-import type { DatabaseSettings } from '../config/settings.ts'
+import type { DatabaseSettings } from '../config/database-settings.ts'
 import { transact, type Database } from '../db/database.ts'
+import { DatabaseAway } from '../db/outage.ts'
 import { inProcessDoorbell } from '../ports/doorbell/in-process.ts'
 import { newOwner } from './owner.ts'
 import * as queue from './queue.ts'
@@ -32,7 +33,7 @@ describe.each(BACKENDS)('on %s', (backend) => {
   beforeEach(() => db.deleteFrom('tasks').execute())
   afterAll(() => databases.stop())
 
-  /** SQLite waits for locks without letting go of its process: one process has one connection. */
+  /** On SQLite a process has one connection, as the program has. */
   const anotherWay = async (): Promise<Database> =>
     backend === 'sqlite' ? db : await databases.open(settings)
 
@@ -67,10 +68,30 @@ describe.each(BACKENDS)('on %s', (backend) => {
       await expect.poll(() => shop.runs.map((run) => run.id), SOON).toEqual([id])
     })
 
+    test('a ring while it is looking is not lost', async () => {
+      const sawNothing = barrier()
+      const goOn = barrier()
+      const slow = db.withPlugin(
+        afterLooks(async () => {
+          sawNothing.open()
+          await goOn.opened
+        }),
+      )
+      await using shop = aWorkshop({ db: slow })
+      shop.worker.start()
+      await sawNothing.opened
+      const id = await aMediaTask(db)
+      shop.doorbell.ring('tasks')
+      await new Promise((resolve) => setImmediate(resolve))
+      goOn.open()
+      await expect.poll(() => shop.runs.map((run) => run.id), SOON).toEqual([id])
+    })
+
     test('a ring while it is claiming is not lost', async () => {
       const claimedNothing = barrier()
       const goOn = barrier()
-      // Holds back the answer of the first claim, which found nothing.
+      const film = pausing()
+      // Holds back the answer of the claim that follows the first one, and finds nothing.
       const slow = db.withPlugin(
         afterUpdates(async (result) => {
           if (result.rows.length > 0) return
@@ -78,14 +99,16 @@ describe.each(BACKENDS)('on %s', (backend) => {
           await goOn.opened
         }),
       )
-      await using shop = aWorkshop({ db: slow })
+      const first = await aQuickTask(db)
+      await using shop = aWorkshop({ db: slow, quick: (task) => film.run(task) })
       shop.worker.start()
       await claimedNothing.opened
-      const id = await aMediaTask(db)
+      const second = await aQuickTask(db)
       shop.doorbell.ring('tasks')
       await new Promise((resolve) => setImmediate(resolve))
       goOn.open()
-      await expect.poll(() => shop.runs.map((run) => run.id), SOON).toEqual([id])
+      await expect.poll(() => shop.runs.map((run) => run.id), SOON).toEqual([first, second])
+      film.go()
     })
 
     test('what a run leaves to be done is done, before it is idle', async () => {
@@ -250,7 +273,7 @@ describe.each(BACKENDS)('on %s', (backend) => {
       shop.worker.start()
       const { signal } = await film.begun
       isAway = true
-      await expect.poll(() => signal.reason, SOON).toBeInstanceOf(LeaseLost)
+      await expect.poll(() => signal.reason, SOON).toBeInstanceOf(DatabaseAway)
       isAway = false
       back.open()
       await shop.worker.drain()
@@ -648,15 +671,26 @@ describe.each(BACKENDS)('on %s', (backend) => {
 })
 
 /** Does something between an update’s being done and its being known. */
-function afterUpdates(work: (result: { rows: unknown[] }) => Promise<void>): KyselyPlugin {
-  const updates = new WeakSet<object>()
+type AfterQuery = (result: { rows: unknown[] }) => Promise<void>
+
+function afterUpdates(work: AfterQuery): KyselyPlugin {
+  return after(({ kind }) => kind === 'UpdateQueryNode', work)
+}
+
+/** They read from no table: they ask what there is. */
+function afterLooks(work: AfterQuery): KyselyPlugin {
+  return after((node) => node.kind === 'SelectQueryNode' && node.from === undefined, work)
+}
+
+function after(isMeant: (node: RootOperationNode) => boolean, work: AfterQuery): KyselyPlugin {
+  const meant = new WeakSet<object>()
   return {
     transformQuery({ node, queryId }) {
-      if (node.kind === 'UpdateQueryNode') updates.add(queryId)
+      if (isMeant(node)) meant.add(queryId)
       return node
     },
     async transformResult({ result, queryId }) {
-      if (updates.has(queryId)) await work(result)
+      if (meant.has(queryId)) await work(result)
       return result
     },
   }

@@ -1,11 +1,14 @@
 import type { Logger } from 'pino'
 import type { Settings } from '../config/settings.ts'
 import type { Database } from '../db/database.ts'
+import { isDatabaseAway } from '../db/outage.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import { isDead } from './owner.ts'
+import { untilAbandoned } from './patience.ts'
 import * as queue from './queue.ts'
 import { DRAINING, taskRunner } from './run.ts'
+import { unlessAll, type Kinds } from './served-kinds.ts'
 import { LANES, type Handlers, type Lane } from './task.ts'
 
 interface Needs {
@@ -15,6 +18,10 @@ interface Needs {
   log: Logger
   handlers: Handlers
   settings: Settings['tasks']
+  /** What it takes. */
+  kinds: Kinds
+  /** How many at once. */
+  encodings: number
   /** From `newOwner`. */
   owner: string
   isRunning: (pid: number) => boolean
@@ -42,8 +49,9 @@ const FINISHED_KEPT_MS = 7 * 86_400_000
 export function createWorker(needs: Needs): Worker {
   const { db, clock, doorbell, log, settings, owner } = needs
   const runTask = taskRunner(needs)
+  const kinds = unlessAll(needs.kinds)
   const limits: Record<Lane, number> = {
-    media: settings.concurrency,
+    media: needs.encodings,
     files: FILES_CONCURRENCY,
     quick: QUICK_CONCURRENCY,
     webhooks: WEBHOOK_CONCURRENCY,
@@ -56,6 +64,8 @@ export function createWorker(needs: Needs): Worker {
   }
   const claiming = new Map<Lane, Promise<void>>()
   const rungAgain = new Set<Lane>()
+  let looking: Promise<void> | undefined
+  let isRungAgain = false
   const draining = new AbortController()
   let isDraining = false
   /** Runs, since the start. */
@@ -64,8 +74,29 @@ export function createWorker(needs: Needs): Worker {
   let sweepTimer: NodeJS.Timeout | undefined
   let stopListening = (): void => {}
 
+  /** One statement, as most rings are for others. One look at a time; a ring meanwhile is not forgotten. */
   function look(): void {
-    for (const lane of Object.keys(LANES) as Lane[]) fill(lane)
+    if (isDraining) return
+    if (looking !== undefined) {
+      isRungAgain = true
+      return
+    }
+    looking = fillDueLanes()
+      .catch((error: unknown) => tell(error, 'could not look for tasks'))
+      .finally(() => {
+        looking = undefined
+        if (!isRungAgain) return
+        isRungAgain = false
+        look()
+      })
+  }
+
+  /** A lane that is full looks by itself when it has room again. */
+  async function fillDueLanes(): Promise<void> {
+    const lanes = Object.keys(LANES) as Lane[]
+    const withRoom = lanes.filter((lane) => running[lane].size < limits[lane])
+    if (withRoom.length === 0) return
+    for (const lane of await queue.listDueLanes(db, withRoom, clock.now(), kinds)) fill(lane)
   }
 
   /** Claims until the lane is full or nothing is due; one claimer a lane, and a ring meanwhile is not forgotten. */
@@ -76,7 +107,7 @@ export function createWorker(needs: Needs): Worker {
       return
     }
     const work = claimAll(lane)
-      .catch((error: unknown) => log.error({ err: error, lane }, 'could not claim tasks'))
+      .catch((error: unknown) => tell(error, 'could not claim tasks'))
       .finally(() => {
         claiming.delete(lane)
         if (rungAgain.delete(lane)) fill(lane)
@@ -88,7 +119,7 @@ export function createWorker(needs: Needs): Worker {
     while (!isDraining && running[lane].size < limits[lane]) {
       const now = clock.now()
       const until = new Date(now.getTime() + settings.leaseMs)
-      const row = await queue.claim(db, lane, { owner, now, until })
+      const row = await queue.claim(db, lane, { owner, now, until }, kinds)
       if (!row) return
       const run = runTask(row, draining.signal).then((dueAt) => {
         running[lane].delete(run)
@@ -117,12 +148,17 @@ export function createWorker(needs: Needs): Worker {
   function sweepAndLook(): void {
     look()
     sweeping ??= sweep()
-      .catch((error: unknown) => log.error({ err: error }, 'could not sweep the tasks'))
+      .catch((error: unknown) => tell(error, 'could not sweep the tasks'))
       .finally(() => (sweeping = undefined))
   }
 
+  /** While the database is away, the next sweep tries again; the log was told of that. */
+  function tell(error: unknown, what: string): void {
+    if (!isDatabaseAway(error)) log.error({ err: error }, what)
+  }
+
   const allRuns = (): Promise<void>[] => Object.values(running).flatMap((runs) => [...runs])
-  const isBusy = (): boolean => claiming.size > 0 || allRuns().length > 0
+  const isBusy = (): boolean => looking !== undefined || claiming.size > 0 || allRuns().length > 0
 
   return {
     start() {
@@ -135,9 +171,10 @@ export function createWorker(needs: Needs): Worker {
       isDraining = true
       clearInterval(sweepTimer)
       stopListening()
-      await Promise.allSettled(claiming.values())
+      await Promise.allSettled([looking, ...claiming.values()])
       draining.abort(DRAINING)
-      await Promise.allSettled([...allRuns(), sweeping])
+      const swept = sweeping && untilAbandoned(sweeping, draining.signal)
+      await Promise.allSettled([...allRuns(), swept])
     },
 
     async idle() {
@@ -145,7 +182,7 @@ export function createWorker(needs: Needs): Worker {
       do {
         before = begun
         look()
-        while (isBusy()) await Promise.allSettled([...claiming.values(), ...allRuns()])
+        while (isBusy()) await Promise.allSettled([looking, ...claiming.values(), ...allRuns()])
       } while (begun > before)
     },
   }
