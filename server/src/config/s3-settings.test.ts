@@ -34,6 +34,7 @@ test('a bucket at AWS needs its region, and a role of the machine will do', () =
     prefix: '',
     signsUrls: true,
     cacheBytes: 20_000_000_000,
+    silenceMs: 20_000,
   })
 })
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, httpUrl, integer, text } from './env-values.ts'
+import { flag, httpUrl, integer, seconds, text } from './env-values.ts'
 
 /** Media, originals and intermediates in a bucket of an S3-compatible store. */
 export interface S3Settings {
@@ -17,6 +17,8 @@ export interface S3Settings {
   signsUrls: boolean
   /** How much of the disk local copies may take. */
   cacheBytes: number
+  /** Without a byte in either direction for so long, a request to S3 is given up. */
+  silenceMs: number
 }
 
 const bucketName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/, {
@@ -65,6 +67,9 @@ export const S3_ENV = {
   S3_CACHE_BYTES: integer(0).describe(
     'How much of the disk workers keep of what they fetched, for their next steps. Default 20000000000 (20 GB).',
   ),
+  S3_TIMEOUT: seconds(1).describe(
+    'How long S3 may be silent before a request to it is given up and made once more. Default 20.',
+  ),
 } as const
 
 type S3Env = { [Name in keyof typeof S3_ENV]?: z.output<(typeof S3_ENV)[Name]> } & {
@@ -111,5 +116,6 @@ export function s3Settings(env: S3Env): S3Settings | null {
     prefix: env.AWS_LOCATION ?? '',
     signsUrls: env.AWS_S3_QUERYSTRING_AUTH ?? true,
     cacheBytes: env.S3_CACHE_BYTES ?? 20_000_000_000,
+    silenceMs: env.S3_TIMEOUT ?? 20_000,
   }
 }

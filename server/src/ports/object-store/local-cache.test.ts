@@ -47,6 +47,25 @@ test('many who want the same at once download it once', async () => {
   expect(paths[0]).toMatch(/\.mp4$/)
 })
 
+test('a download that nobody waits for any more is given up, and leaves nothing', async () => {
+  const path = aFolder()
+  const cache = localCache({ folder: path, limitBytes: LIMIT })
+  const leaving = new AbortController()
+  const download = async (to: string, givenUp: AbortSignal): Promise<void> => {
+    await writeFile(to, 'half')
+    const stopped = new Promise((_resolve, reject) => {
+      givenUp.addEventListener('abort', () => reject(new Error('given up')))
+    })
+    leaving.abort(new Error('has to go'))
+    await stopped
+  }
+  const wanted = { key: 'film', version: '1', sizeBytes: 10, workDir: await aWorkDir() }
+  const fetching = cache.fetch({ ...wanted, download, signal: leaving.signal })
+  await expect(fetching).rejects.toThrow('has to go')
+  expect(await readdir(path)).toEqual([])
+  expect(await anObject('film').fetch(cache, wanted.workDir)).toContain(wanted.workDir)
+})
+
 test('so do several processes', async () => {
   const shared = aFolder()
   const caches = [1, 2, 3].map(() => localCache({ folder: shared, limitBytes: LIMIT }))

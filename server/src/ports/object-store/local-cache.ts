@@ -5,6 +5,7 @@ import { extname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
 import { newId } from '../ids.ts'
+import { sharedWork } from './shared-work.ts'
 
 /**
  * Copies of remote objects on this machine, for the steps of one film that follow each other. Who asks gets a second name
@@ -12,15 +13,16 @@ import { newId } from '../ids.ts'
  * the folder.
  */
 export interface LocalCache {
-  /** The path of the whole object in `workDir`. Throws what `download` throws, and `disk_full`. */
+  /** The path of the whole object in `workDir`. Throws what `download` throws, `disk_full`, and the signal's reason. */
   fetch(wanted: {
     key: string
     /** Another one for other bytes under the same key. */
     version: string
     sizeBytes: number
     workDir: string
-    /** Writes the object to a path. */
-    download: (path: string) => Promise<void>
+    /** Writes the object to a path. The signal is aborted when nobody waits for it any more. */
+    download: (path: string, signal: AbortSignal) => Promise<void>
+    signal?: AbortSignal | undefined
   }): Promise<string>
   /** Removes the copies of an object that was deleted. */
   forget(key: string): Promise<void>
@@ -41,16 +43,7 @@ const POLL_MS = 200
 
 export function localCache(needs: { folder: string; limitBytes: number }): LocalCache {
   const { folder, limitBytes } = needs
-  const running = new Map<string, Promise<void>>()
-
-  /** However many ask at once, one downloads. */
-  function once(name: string, work: () => Promise<void>): Promise<void> {
-    const known = running.get(name)
-    if (known) return known
-    const begun = work().finally(() => running.delete(name))
-    running.set(name, begun)
-    return begun
-  }
+  const once = sharedWork()
 
   /** Removes copies that nobody uses, longest unused first, until so many bytes more would fit. */
   async function makeRoom(bytes: number): Promise<void> {
@@ -65,21 +58,21 @@ export function localCache(needs: { folder: string; limitBytes: number }): Local
   }
 
   return {
-    async fetch({ key, version, sizeBytes, workDir, download }) {
+    async fetch({ key, version, sizeBytes, workDir, download, signal }) {
       const name = `${hashOf(key)}-${hashOf(version)}${extname(key)}`
       const [kept, target] = [join(folder, name), join(workDir, name)]
       await mkdir(folder, { recursive: true })
       while (!(await nameAgain(kept, target))) {
-        await once(name, async () => {
+        await once(name, signal, async (givenUp) => {
           await underLock(`${kept}${LOCK}`, async () => {
             if (await exists(kept)) return
             await makeRoom(sizeBytes)
             const unfinished = `${kept}.${newId()}${UNFINISHED}`
             try {
-              await download(unfinished)
+              await download(unfinished, givenUp)
               await assertWhole(unfinished, sizeBytes)
               // First for who asked: what is too large to be kept may be gone at once.
-              await nameAgain(unfinished, target)
+              if (!signal?.aborted) await nameAgain(unfinished, target)
               await rename(unfinished, kept)
             } catch (error) {
               throw asDiskFull(error)

@@ -41,8 +41,9 @@ export function localStore(root: string): ObjectStore {
   }
 
   return {
-    async putFile(key, path) {
+    async putFile(key, path, signal) {
       const target = pathOf(key)
+      signal?.throwIfAborted()
       await translated(async () => {
         await syncFile(path)
         await retriedWithoutFolder(async () => {
@@ -63,7 +64,8 @@ export function localStore(root: string): ObjectStore {
       return handle.createReadStream({ ...range, highWaterMark: 256 * 1024 })
     },
 
-    async asLocalFile(key) {
+    async asLocalFile(key, _workDir, signal) {
+      signal?.throwIfAborted()
       if (!(await find(key))) throw new AppError('not_found', `no object ${key}`)
       return pathOf(key)
     },

@@ -147,6 +147,16 @@ export function testObjectStore(name: string, start: () => Promise<StoreUnderTes
       expect(await readFile(path, 'utf8')).toBe('whole')
     })
 
+    test('who is told to stop does nothing more', async () => {
+      await put('stopped/before', 'x')
+      const stopped = AbortSignal.abort(new Error('told to stop'))
+      const path = await aFile('y')
+      await expect(store.putFile('stopped/now', path, stopped)).rejects.toThrow('told to stop')
+      const fetching = store.asLocalFile('stopped/before', folder.path, stopped)
+      await expect(fetching).rejects.toThrow('told to stop')
+      expect(await keysUnder('stopped/')).toEqual(['stopped/before'])
+    })
+
     test('lists what begins with the prefix, and nothing else', async () => {
       for (const key of ['l/1/a', 'l/1/b/c', 'l/10/a', 'l/2', 'm/1/a']) await put(key, key)
       expect(await keysUnder('l/')).toEqual(['l/1/a', 'l/1/b/c', 'l/10/a', 'l/2'])

@@ -15,9 +15,10 @@ export interface ObjectInfo {
 export interface ObjectStore {
   /**
    * Stores the file at `path`, which stays the caller's to remove but must not be written to any more. Durable once
-   * resolved. Storing the same key again replaces it, so it may be repeated. Throws `disk_full` or `unavailable`.
+   * resolved. Storing the same key again replaces it, so it may be repeated. Throws `disk_full` or `unavailable`, and
+   * the signal's reason soon after it is aborted: then the object may be there or not.
    */
-  putFile(key: string, path: string): Promise<void>
+  putFile(key: string, path: string, signal?: AbortSignal): Promise<void>
   find(key: string): Promise<ObjectInfo | null>
   /**
    * Bytes `start` to `end`, both included, or all. The caller consumes or destroys the stream.
@@ -26,9 +27,9 @@ export interface ObjectStore {
   read(key: string, range?: { start: number; end: number }): Promise<Readable>
   /**
    * A path where the whole object can be read: in place if the store is local, else a copy in `workDir`.
-   * The caller never writes to it. Throws `not_found`.
+   * The caller never writes to it. Throws `not_found`, and the signal's reason soon after it is aborted.
    */
-  asLocalFile(key: string, workDir: string): Promise<string>
+  asLocalFile(key: string, workDir: string, signal?: AbortSignal): Promise<string>
   /** May be repeated; absent objects are fine. */
   delete(key: string): Promise<void>
   /** All objects whose key begins with `prefix`, in no order. */

@@ -68,10 +68,12 @@ function isNoS3(cause: unknown, status: number | undefined): boolean {
   return cause instanceof SyntaxError && (status ?? 0) < 500
 }
 
-export async function inOurWords<T>(work: () => Promise<T>): Promise<T> {
+/** Throws the signal's reason, whatever failed, once it is aborted. */
+export async function inOurWords<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
     return await work()
   } catch (error) {
+    signal?.throwIfAborted()
     throw asS3Error(error)
   }
 }

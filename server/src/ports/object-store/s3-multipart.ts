@@ -4,6 +4,7 @@ import {
   CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
   ListPartsCommand,
+  UploadPartCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { AppError } from '../../errors.ts'
@@ -18,12 +19,14 @@ export interface StoredPart {
   etag: string
 }
 
-/** An object that somebody else sends in parts, straight to the store. Nothing is readable before `complete`. */
+/** An object that is sent in parts, by us or by somebody else. Nothing is readable before `complete`. */
 export interface MultipartUploads {
   /** Gives the store's name for the upload. */
   begin(key: string): Promise<string>
   /** For one PUT of one part, until `expires` in seconds since 1970. */
   urlOfPart(key: string, id: string, number: number, expires: number): string
+  /** Durable once resolved. May be repeated, also with other bytes. Throws `not_found` as below. */
+  put(key: string, id: string, number: number, bytes: Buffer): Promise<void>
   /** In order. Throws `not_found` when the upload is complete, or was aborted. */
   listParts(key: string, id: string): Promise<StoredPart[]>
   /** Throws `not_found` as above. */
@@ -68,6 +71,11 @@ export function s3MultipartUploads(needs: {
         uploadId: id,
         'x-id': 'UploadPart',
       }),
+
+    async put(key, id, PartNumber, Body) {
+      const command = new UploadPartCommand({ ...at(key), UploadId: id, PartNumber, Body })
+      await inOurWords(() => client.send(command))
+    },
 
     async listParts(key, id) {
       const parts: StoredPart[] = []

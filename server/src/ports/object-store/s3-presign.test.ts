@@ -15,6 +15,7 @@ const AWS: S3Settings = {
   prefix: '',
   signsUrls: true,
   cacheBytes: 0,
+  silenceMs: 20_000,
 }
 const EXPIRES = Date.parse('2026-06-19T12:00:00Z') / 1000
 const LIFE = 7 * 86_400

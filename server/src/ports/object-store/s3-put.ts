@@ -3,11 +3,13 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  HeadObjectCommand,
   PutObjectCommand,
   UploadPartCommand,
   type CompletedPart,
   type S3Client,
 } from '@aws-sdk/client-s3'
+import { newId } from '../ids.ts'
 
 const MIB = 1024 * 1024
 /** Up to this size a file is sent at once. */
@@ -16,6 +18,7 @@ const PART_BYTES = 8 * MIB
 const PARTS_AT_ONCE = 2
 /** S3 takes 10,000. */
 const MOST_PARTS = 9000
+const LONGEST_ABORT_MS = 5000
 
 interface Target {
   Bucket: string
@@ -36,30 +39,57 @@ export async function putFileToS3(
   target: Target,
   path: string,
   headers: Headers,
+  signal?: AbortSignal,
 ): Promise<void> {
+  const send = sender(client, signal)
   const { size } = await stat(path)
   if (size <= PART_BYTES) {
     const Body = await readFile(path)
-    await client.send(new PutObjectCommand({ ...target, ...headers, Body }))
+    await send(new PutObjectCommand({ ...target, ...headers, Body }))
     return
   }
-  const { UploadId = '' } = await client.send(
-    new CreateMultipartUploadCommand({ ...target, ...headers }),
+  const Metadata = { upload: newId() }
+  const { UploadId = '' } = await send(
+    new CreateMultipartUploadCommand({ ...target, ...headers, Metadata }),
   )
   const upload = { ...target, UploadId }
   try {
-    const Parts = await sendParts(client, upload, path, size)
-    const MultipartUpload = { Parts }
-    await client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload }))
+    const Parts = await sendParts(send, upload, path, size)
+    await complete(send, upload, Parts, Metadata)
   } catch (error) {
     // What cannot be aborted now is tidied up later.
-    await client.send(new AbortMultipartUploadCommand(upload)).catch(() => {})
+    const soon = sender(client, AbortSignal.timeout(LONGEST_ABORT_MS))
+    await soon(new AbortMultipartUploadCommand(upload)).catch(() => {})
     throw error
   }
 }
 
+/** If its answer is lost, the second request may find no upload any more: then the object says whose it is. */
+async function complete(
+  send: Send,
+  upload: Target & { UploadId: string },
+  Parts: CompletedPart[],
+  { upload: ours }: { upload: string },
+): Promise<void> {
+  const { Bucket, Key } = upload
+  try {
+    const MultipartUpload = { Parts }
+    await send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload }))
+  } catch (error) {
+    const found = await send(new HeadObjectCommand({ Bucket, Key })).catch(() => null)
+    if (found?.Metadata?.['upload'] !== ours) throw error
+  }
+}
+
+type Send = S3Client['send']
+
+function sender(client: S3Client, abortSignal: AbortSignal | undefined): Send {
+  const options = abortSignal && { abortSignal }
+  return ((command: Parameters<Send>[0]) => client.send(command, options ?? {})) as Send
+}
+
 async function sendParts(
-  client: S3Client,
+  send: Send,
   upload: Target & { UploadId: string },
   path: string,
   size: number,
@@ -78,7 +108,7 @@ async function sendParts(
       const start = (PartNumber - 1) * partBytes
       const Body = buffer.subarray(0, Math.min(partBytes, size - start))
       await readWhole(file, Body, start)
-      const { ETag } = await client.send(new UploadPartCommand({ ...upload, PartNumber, Body }))
+      const { ETag } = await send(new UploadPartCommand({ ...upload, PartNumber, Body }))
       sent[PartNumber - 1] = { PartNumber, ETag }
     }
   }

@@ -9,6 +9,7 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startS3Proxy } from '../../../../test/faults/s3-proxy.ts'
 import { refusingProxy } from '../../../../test/harness/refusing-proxy.ts'
 import { hasS3, startS3, type S3 } from '../../../../test/harness/s3.ts'
 import { temporaryFolder, type TemporaryFolder } from '../../../../test/harness/temporary-folder.ts'
@@ -162,6 +163,41 @@ describe.skipIf(!hasS3)('an S3 bucket', () => {
     await truncate(path, MIB)
     await expect(putting).rejects.toThrow('became shorter')
     expect([await unfinished(settings), await keysOf(store, '')]).toEqual([[], []])
+  })
+
+  test.each([
+    [
+      'fetched',
+      'GetObject',
+      (store: ObjectStore, signal: AbortSignal) =>
+        aWorkDir().then((dir) => store.asLocalFile('film', dir, signal)),
+    ],
+    [
+      'stored',
+      'UploadPart',
+      (store: ObjectStore, signal: AbortSignal, path: string) =>
+        store.putFile('other', path, signal),
+    ],
+  ] as const)('what is being %s stops when it is told to', async (_what, operation, work) => {
+    const settings = settingsOf(await s3.bucket())
+    const path = await aFile(Buffer.alloc(20 * MIB))
+    await storeOf(settings).putFile('film', path)
+    await using proxy = await startS3Proxy(s3.endpoint)
+    const leaving = new AbortController()
+    proxy.rule = (request) => {
+      if (request.operation !== operation) return null
+      leaving.abort(new Error('has to go'))
+      return { kind: 'silence' }
+    }
+    const through = storeOf({ ...settings, endpoint: proxy.endpoint })
+    await expect(work(through, leaving.signal, path)).rejects.toThrow('has to go')
+    // The premise: it went that far, and did not try again.
+    expect(proxy.requests.filter(({ fault }) => fault === 'silence').length).toBeLessThan(3)
+    expect(proxy.requests.some(({ fault }) => fault === 'silence')).toBe(true)
+    expect([await unfinished(settings), await keysOf(storeOf(settings), '')]).toEqual([
+      [],
+      ['film'],
+    ])
   })
 
   test('a file that is not there is told as such', async () => {

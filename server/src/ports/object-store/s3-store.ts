@@ -1,7 +1,4 @@
-import { createWriteStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -14,15 +11,20 @@ import { AppError } from '../../errors.ts'
 import { newId } from '../ids.ts'
 import type { LocalCache } from './local-cache.ts'
 import { assertKey, isKey, type ObjectInfo, type ObjectStore } from './object-store.ts'
+import { downloadFromS3 } from './s3-download.ts'
 import { asS3Error, inOurWords } from './s3-errors.ts'
 import { putFileToS3 } from './s3-put.ts'
-
-const DOWNLOAD_ATTEMPTS = 5
+import { bodyInOurWords } from './s3-read.ts'
 
 /** Whether objects may be kept by browsers, and what they are. */
 export interface ObjectHeaders {
   contentType: string
   cacheControl?: string
+}
+
+interface Found {
+  info: ObjectInfo
+  etag: string
 }
 
 /** Objects below a prefix of a bucket. Never with an ACL: who may read them is for the bucket to say. */
@@ -41,44 +43,23 @@ export function s3Store(needs: {
     return { Bucket, Key: prefix + key }
   }
 
-  async function head(key: string): Promise<{ info: ObjectInfo; etag: string } | null> {
+  async function head(key: string, signal?: AbortSignal): Promise<Found | null> {
     try {
-      const found = await client.send(new HeadObjectCommand(at(key)))
+      const found = await client.send(new HeadObjectCommand(at(key)), until(signal))
       const { ContentLength: sizeBytes = 0, LastModified: modifiedAt = new Date(0) } = found
       return { info: { key, sizeBytes, modifiedAt }, etag: found.ETag ?? '' }
     } catch (cause) {
+      signal?.throwIfAborted()
       const error = asS3Error(cause)
       if (error instanceof AppError && error.code === 'not_found') return null
       throw error
     }
   }
 
-  async function get(
-    key: string,
-    conditions: { Range?: string; IfMatch?: string } = {},
-  ): Promise<Readable> {
-    const reply = await inOurWords(() =>
-      client.send(new GetObjectCommand({ ...at(key), ...conditions })),
-    )
-    return reply.Body as Readable
-  }
-
-  /** Goes on where the connection broke. */
-  async function download(key: string, etag: string, sizeBytes: number, path: string) {
-    let done = 0
-    for (let attempt = 1; done < sizeBytes || attempt === 1; attempt += 1) {
-      try {
-        const range = done === 0 ? {} : { Range: `bytes=${done}-` }
-        const body = await get(key, { ...range, ...(etag !== '' && { IfMatch: etag }) })
-        await pipeline(
-          body,
-          createWriteStream(path, { flags: done === 0 ? 'w' : 'r+', start: done }),
-        )
-      } catch (error) {
-        if (attempt >= DOWNLOAD_ATTEMPTS || isOfDisk(error)) throw asS3Error(error)
-      }
-      done = (await stat(path).catch(() => ({ size: 0 }))).size
-    }
+  function download(found: Found, path: string, signal: AbortSignal): Promise<void> {
+    const { info, etag } = found
+    const object = { ...at(info.key), etag, sizeBytes: info.sizeBytes }
+    return downloadFromS3(client, object, path, signal)
   }
 
   async function* list(listed: string): AsyncIterable<ObjectInfo> {
@@ -103,14 +84,15 @@ export function s3Store(needs: {
   }
 
   return {
-    async putFile(key, path) {
+    async putFile(key, path, signal) {
       const { contentType, cacheControl } = headersOf(key)
       const headers = {
         ContentType: contentType,
         ...(cacheControl !== undefined && { CacheControl: cacheControl }),
       }
       const target = at(key)
-      await inOurWords(() => putFileToS3(client, target, path, headers))
+      const putting = () => putFileToS3(client, target, path, headers, signal)
+      await inOurWords(putting, signal).catch(neverAbsent)
     },
 
     async find(key) {
@@ -118,19 +100,23 @@ export function s3Store(needs: {
     },
 
     async read(key, range) {
-      return await get(key, range && { Range: `bytes=${range.start}-${range.end}` })
+      const Range = range && { Range: `bytes=${range.start}-${range.end}` }
+      const reply = await inOurWords(() =>
+        client.send(new GetObjectCommand({ ...at(key), ...Range })),
+      )
+      return bodyInOurWords(reply.Body as Readable)
     },
 
-    async asLocalFile(key, workDir) {
-      const found = await head(key)
+    async asLocalFile(key, workDir, signal) {
+      const found = await head(key, signal)
       if (!found) throw new AppError('not_found', `no object ${key}`)
-      const { info, etag } = found
       return await cache.fetch({
         key: prefix + key,
-        version: etag,
-        sizeBytes: info.sizeBytes,
+        version: found.etag,
+        sizeBytes: found.info.sizeBytes,
         workDir,
-        download: (path) => download(key, etag, info.sizeBytes, path),
+        download: (path, givenUp) => download(found, path, givenUp),
+        signal,
       })
     },
 
@@ -151,12 +137,18 @@ export function s3Store(needs: {
   }
 }
 
+function until(abortSignal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return abortSignal ? { abortSignal } : {}
+}
+
+/** Whoever stores something must not be told that it is not there: to them that means that trying again is useless. */
+function neverAbsent(error: unknown): never {
+  if (!(error instanceof AppError && error.code === 'not_found')) throw error
+  const sentence = 'S3 has lost a file on its way there: it has to be sent again.'
+  throw new AppError('unavailable', sentence, { cause: error })
+}
+
 /** HEAD tells whole seconds, a list perhaps more. */
 function inSeconds(date = new Date(0)): Date {
   return new Date(Math.floor(date.getTime() / 1000) * 1000)
-}
-
-function isOfDisk(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException
-  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'ENOENT' || error instanceof AppError
 }
