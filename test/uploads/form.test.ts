@@ -300,8 +300,9 @@ describe.each(BACKENDS)('films uploaded as a form, on %s', (backend) => {
     expect(reply.status).toBe(201)
     expect(video.source?.file_name).toBe(shown)
     expect(video.title.replace(/ \(\d+\)$/, '')).toBe(title)
-    for (const folder of [app.settings.originalsDir, app.settings.uploads.dir]) {
-      for (const name of await filesIn(folder)) expect(name).toMatch(/^[A-Za-z0-9_-]{22}$/)
+    const { staging, originals } = (await traces(app)) as Record<string, string[]>
+    for (const name of [...(staging ?? []), ...(originals ?? [])]) {
+      expect(name).toMatch(/^[A-Za-z0-9_-]{22}$/)
     }
   })
 

@@ -7,7 +7,9 @@ import type { Clock } from '../ports/clock.ts'
 import { newId } from '../ports/ids.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
 import type { MultipartUploads, StoredPart } from '../ports/object-store/s3-multipart.ts'
-import type { Actor, Library, StoredOriginal } from '../videos/library.ts'
+import type { Actor, Library } from '../videos/library.ts'
+import type { StoredOriginal } from '../videos/video-sources.ts'
+import { findBucketUpload } from './bucket-upload-rows.ts'
 import {
   findDirectUpload,
   insertDirectUpload,
@@ -18,6 +20,7 @@ import {
   unseal,
 } from './direct-upload-rows.ts'
 import { isFinal } from './intake.ts'
+import { countOfParts, joinParts, listWholeParts, partBytesFor } from './parts.ts'
 import { readVideoFields, shownFileName } from './upload-fields.ts'
 
 /**
@@ -38,10 +41,6 @@ export interface DirectUploads {
   removeAbandoned(now: Date): Promise<void>
 }
 
-const MIB = 1024 * 1024
-const PART_BYTES = 16 * MIB
-/** S3 takes 10,000. */
-const MOST_PARTS = 9000
 const PART_URL_SECONDS = 3600
 
 export function createDirectUploads(needs: {
@@ -62,30 +61,12 @@ export function createDirectUploads(needs: {
     return upload
   }
 
-  async function arrivedParts(upload: DirectUploadRow): Promise<StoredPart[]> {
-    const arrived = await parts.listParts(upload.id, upload.store_id)
-    return arrived.filter(({ number, sizeBytes }) => sizeBytes === sizeOfPart(upload, number))
-  }
-
   async function originalOf(upload: DirectUploadRow): Promise<StoredOriginal> {
     const { id, file_name: fileName, size_bytes: expectedBytes } = upload
-    await join(upload)
-    const { sizeBytes } = (await originals.find(id)) ?? { sizeBytes: null }
-    if (sizeBytes === null) throw notFound()
+    const sizeBytes = await joinParts(parts, originals, upload)
     if (sizeBytes > settings.maxBytes) throw tooLarge()
     if (sizeBytes !== expectedBytes) throw invalid({ size: ['The file has another size.'] })
     return { uploadId: id, objectKey: id, fileName, sizeBytes, sha256: null }
-  }
-
-  /** From parts to an object; nothing to do where an earlier attempt did it. */
-  async function join(upload: DirectUploadRow): Promise<void> {
-    try {
-      const arrived = await arrivedParts(upload)
-      assertAllThere(upload, arrived)
-      await parts.complete(upload.id, upload.store_id, arrived)
-    } catch (error) {
-      if (!(error instanceof AppError && error.code === 'not_found')) throw error
-    }
   }
 
   async function finish(upload: DirectUploadRow, end: DirectUploadEnd, by: Actor): Promise<number> {
@@ -119,7 +100,7 @@ export function createDirectUploads(needs: {
         store_id: await parts.begin(id),
         file_name: shownFileName(file_name),
         size_bytes: size,
-        part_bytes: Math.max(PART_BYTES, Math.ceil(size / MOST_PARTS / MIB) * MIB),
+        part_bytes: partBytesFor(size),
         sealed_at: null,
         created_at: clock.now(),
         expires_at: nextExpiry(),
@@ -131,7 +112,7 @@ export function createDirectUploads(needs: {
     async describe(id) {
       const upload = await getUpload(id)
       const video = await library.findByUpload(id)
-      const arrived = video === null ? await arrivedParts(upload).catch(noneIfJoined) : []
+      const arrived = video === null ? await listWholeParts(parts, upload).catch(noneIfJoined) : []
       return toDirectUpload(upload, arrived, video)
     },
 
@@ -186,7 +167,8 @@ export function createDirectUploads(needs: {
       // The program ended between the store's beginning of an upload and our row of it.
       const before = new Date(now.getTime() - 2 * settings.ttlMs)
       for await (const { key, id } of parts.listBegunBefore(before)) {
-        if (!(await findDirectUpload(db, key))) await parts.abort(key, id)
+        const isKnown = (await findDirectUpload(db, key)) ?? (await findBucketUpload(db, key))
+        if (!isKnown) await parts.abort(key, id)
       }
     },
   }
@@ -212,29 +194,6 @@ function toDirectUpload(
     expires_at: upload.expires_at.toISOString(),
     video,
   }
-}
-
-type Sizes = Pick<DirectUploadRow, 'size_bytes' | 'part_bytes'>
-
-function countOfParts({ size_bytes, part_bytes }: Sizes): number {
-  return Math.ceil(size_bytes / part_bytes)
-}
-
-/** The last one is what remains; beyond it there is nothing, which no part has as its size. */
-function sizeOfPart({ size_bytes, part_bytes }: Sizes, number: number): number {
-  return Math.min(part_bytes, size_bytes - (number - 1) * part_bytes)
-}
-
-const SHOWN_NUMBERS = 10
-
-function assertAllThere(upload: DirectUploadRow, arrived: StoredPart[]): void {
-  const there = new Set(arrived.map(({ number }) => number))
-  const all = Array.from({ length: countOfParts(upload) }, (_, index) => index + 1)
-  const missing = all.filter((number) => !there.has(number))
-  if (missing.length === 0) return
-  const shown = missing.slice(0, SHOWN_NUMBERS).join(', ')
-  const rest = missing.length > SHOWN_NUMBERS ? ` and ${missing.length - SHOWN_NUMBERS} more` : ''
-  throw new AppError('conflict', `Parts have not arrived whole yet: ${shown}${rest}. Send them.`)
 }
 
 /** The store forgets its parts when they have become an object. */

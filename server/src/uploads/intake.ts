@@ -1,9 +1,14 @@
+import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
 import type { VideoFields } from '@videoflix/contract'
 import { AppError, invalid } from '../errors.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
-import type { Actor, Library, StoredOriginal } from '../videos/library.ts'
+import type { Actor, Library } from '../videos/library.ts'
+import type { StoredOriginal } from '../videos/video-sources.ts'
 import { sha256Of, type Staging } from './staging.ts'
+
+const MIB = 1024 * 1024
 
 /** A whole file in staging, and what its sender said about it. */
 interface FinishedUpload {
@@ -55,7 +60,11 @@ export function createIntake(needs: {
     const path = staging.pathOf(uploadId)
     const { size: sizeBytes } = await stat(path)
     if (sizeBytes === 0) throw emptyFile()
-    const sha256 = await checkedSha256(path, upload.expectedSha256)
+    const { expectedSha256 } = upload
+    const sha256 =
+      expectedSha256 === null
+        ? null
+        : await checkedSha256(createReadStream(path, { highWaterMark: MIB }), expectedSha256)
     await originals.putFile(uploadId, path)
     return { uploadId, objectKey: uploadId, fileName, sizeBytes, sha256 }
   }
@@ -66,9 +75,9 @@ export function isFinal({ code }: AppError): boolean {
   return code === 'invalid' || code === 'not_found'
 }
 
-async function checkedSha256(path: string, expected: string | null): Promise<string | null> {
-  if (expected === null) return null
-  const actual = await sha256Of(path)
+/** The SHA-256 itself. Throws `invalid` when it is another. */
+export async function checkedSha256(bytes: Readable, expected: string): Promise<string> {
+  const actual = await sha256Of(bytes)
   if (actual === expected) return actual
   throw invalid({
     sha256: [`The file that arrived has another SHA-256 (${actual}): send it again.`],

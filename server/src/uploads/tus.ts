@@ -1,18 +1,12 @@
-import { createWriteStream } from 'node:fs'
-import { readdir } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
-import { basename, join } from 'node:path'
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { FileStore } from '@tus/file-store'
-import { Server as TusServer, type Upload } from '@tus/server'
+import { Server as TusServer, type Locker, type Upload } from '@tus/server'
 import type { VideoFields } from '@videoflix/contract'
 import type { Settings } from '../config/settings.ts'
 import { AppError, invalid } from '../errors.ts'
 import { newId } from '../ports/ids.ts'
 import { titleTaken, type Actor, type Library } from '../videos/library.ts'
-import { emptyFile, isFinal, type Intake } from './intake.ts'
-import { asDiskFull, syncFile, type Staging } from './staging.ts'
+import { emptyFile, isFinal } from './intake.ts'
+import type { UploadPlace } from './place.ts'
 import { toWebRequest } from './tus-exchange.ts'
 import { readSha256, readVideoFields, shownFileName } from './upload-fields.ts'
 
@@ -26,42 +20,21 @@ export interface TusUploads {
   answer(request: IncomingMessage, sender: Actor): Promise<Response>
   /** Finishes what was whole when the program was ended before it could be made a video. */
   finishWhole(): Promise<void>
-}
-
-/** A store whose acknowledged bytes are on the disk: an offset that was told is never taken back. */
-class SyncedFileStore extends FileStore {
-  override async write(readable: Readable, uploadId: string, offset: number): Promise<number> {
-    const path = join(this.directory, uploadId)
-    const file = createWriteStream(path, { flags: 'r+', start: offset })
-    try {
-      await answering(() =>
-        pipeline(readable, file).catch((error: unknown) => {
-          throw asDiskFull(error)
-        }),
-      )
-    } finally {
-      // What came before a cut counts as well: the next question for the offset tells it.
-      await syncFile(path)
-    }
-    return offset + file.bytesWritten
-  }
+  /** Removes what has not grown for UPLOAD_TTL. */
+  removeAbandoned(now: Date): Promise<void>
 }
 
 /** Resumable uploads (tus 1.0.0): creation, creation-with-upload, termination, expiration. */
 export function createTusUploads(needs: {
   settings: Settings['uploads']
-  staging: Staging
-  intake: Intake
+  place: UploadPlace
+  locker: Locker
   library: Library
   onError: (error: unknown) => void
 }): TusUploads {
-  const { settings, staging, intake, library, onError } = needs
+  const { settings, place, library, onError } = needs
+  const { datastore } = place
   const senders = new WeakMap<Request, Actor>()
-  const datastore = new SyncedFileStore({
-    directory: settings.dir,
-    expirationPeriodInMilliseconds: settings.ttlMs,
-  })
-
   const finishing = new Map<string, Promise<number>>()
 
   /** However often it is asked for at once, an upload is finished by one. */
@@ -79,14 +52,14 @@ export function createTusUploads(needs: {
     const whole = { uploadId: upload.id, fileName, expectedSha256: readSha256(metadata['sha256']) }
     const replaces = replacedVideo(metadata)
     try {
-      if (replaces !== null) return await intake({ ...whole, purpose: { replaces } }, sender)
+      if (replaces !== null) return await place.intake({ ...whole, purpose: { replaces } }, sender)
       return await retryingTitle(async () => {
         const fields = await finalFields(metadata, library)
-        return await intake({ ...whole, purpose: { fields } }, sender)
+        return await place.intake({ ...whole, purpose: { fields } }, sender)
       })
     } catch (error) {
       // Sending the same bytes again cannot help: make room for the right ones.
-      if (error instanceof AppError && isFinal(error)) await staging.remove(upload.id)
+      if (error instanceof AppError && isFinal(error)) await place.remove(upload.id)
       throw error
     }
   }
@@ -99,36 +72,34 @@ export function createTusUploads(needs: {
   const server = new TusServer({
     path: TUS_PATH,
     datastore,
+    locker: needs.locker,
     maxSize: settings.maxBytes,
     relativeLocation: true,
     namingFunction: () => newId(),
 
     async onUploadCreate(_request, upload) {
-      return await answering(async () => {
-        if (upload.size === 0) throw emptyFile()
-        await staging.assertRoomFor(upload.size ?? 0)
-        const metadata = upload.metadata ?? {}
-        readSha256(metadata['sha256'])
-        const replaces = replacedVideo(metadata)
-        if (replaces === null) await readFields(metadata, library)
-        else await assertReplaceable(replaces)
-        return {}
-      })
+      if (upload.size === 0) throw emptyFile()
+      await place.assertRoomFor(upload.size ?? 0)
+      const metadata = upload.metadata ?? {}
+      readSha256(metadata['sha256'])
+      const replaces = replacedVideo(metadata)
+      if (replaces === null) await readFields(metadata, library)
+      else await assertReplaceable(replaces)
+      return {}
     },
 
     async onUploadFinish(request, upload) {
-      return await answering(async () => {
-        const sender = senders.get(request) ?? { userId: null, address: null }
-        const videoId = await finish(upload, sender)
-        // Else the library looks for a file that is gone, to tell when it expires.
-        Object.assign(upload, { creation_date: undefined })
-        return { headers: { 'X-Video-Id': String(videoId) } }
-      })
+      const sender = senders.get(request) ?? { userId: null, address: null }
+      const videoId = await finish(upload, sender)
+      // Else the library looks for a file that is gone, to tell when it expires.
+      Object.assign(upload, { creation_date: undefined })
+      return { headers: { 'X-Video-Id': String(videoId) } }
     },
 
     onResponseError(_request, error) {
-      if (error instanceof Error) onError(error)
-      return undefined
+      const reply = asReply(error)
+      if (error instanceof Error && (reply?.status_code ?? 500) >= 500) onError(error)
+      return reply
     },
   })
 
@@ -136,20 +107,23 @@ export function createTusUploads(needs: {
     maxBytes: settings.maxBytes,
 
     async answer(request, sender) {
-      const webRequest = toWebRequest(request)
+      const { webRequest, readRest } = toWebRequest(request)
       senders.set(webRequest, sender)
-      return await server.handleWeb(webRequest)
+      try {
+        return await server.handleWeb(webRequest)
+      } finally {
+        readRest()
+      }
     },
 
+    removeAbandoned: (now) => place.removeAbandoned(now),
+
     async finishWhole() {
-      // The library's own list leaves out an upload whose bytes have been removed, but not its description.
-      const names = await readdir(settings.dir).catch((): string[] => [])
-      for (const name of names.filter((each) => each.endsWith('.json'))) {
-        const id = basename(name, '.json')
+      for (const id of await place.listIds()) {
         try {
           // It is a video already, and the program was ended before the upload was removed.
           if ((await library.findByUpload(id)) !== null) {
-            await staging.remove(id)
+            await place.remove(id)
             continue
           }
           const upload = await datastore.getUpload(id)
@@ -203,23 +177,22 @@ async function retryingTitle(work: () => Promise<number>): Promise<number> {
 
 const STATUS: Partial<Record<AppError['code'], number>> = {
   invalid: 400,
+  forbidden: 403,
   not_found: 404,
-  disk_full: 507,
+  conflict: 409,
   too_large: 413,
+  disk_full: 507,
   unavailable: 503,
   misconfigured: 503,
 }
 
 /** tus takes errors as a status and a text: ours is the JSON of every other route. */
-async function answering<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    const status = error instanceof AppError ? STATUS[error.code] : undefined
-    if (!(error instanceof AppError) || status === undefined) throw error
+function asReply(error: unknown): { status_code: number; body: string } | undefined {
+  if (error instanceof AppError) {
     const body = JSON.stringify(error.fields ?? { detail: error.message })
-    // The library's way to refuse.
-    // oxlint-disable-next-line no-throw-literal, only-throw-error
-    throw { status_code: status, body }
+    return { status_code: STATUS[error.code] ?? 500, body }
   }
+  // The library's own have a status; of others nobody needs to know more.
+  if (typeof error === 'object' && error !== null && 'status_code' in error) return undefined
+  return { status_code: 500, body: JSON.stringify({ detail: 'Something went wrong here.' }) }
 }
