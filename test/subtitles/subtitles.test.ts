@@ -1,10 +1,9 @@
-import { utimes } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Subtitles } from '@videoflix/contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { strictCues } from '../../server/src/subtitles/strict-webvtt.fixture.ts'
 import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
+import { storedKeys } from '../harness/stored.ts'
 import { allDone, filesIn, upload } from '../videos/library.ts'
 
 const SRT = '1\r\n00:00:01,000 --> 00:00:02,500\r\nGrüße &\r\n<font color="red">mehr</font>\r\n'
@@ -66,14 +65,11 @@ describe.each(BACKENDS)('subtitles, on %s', (backend) => {
     return Buffer.concat(chunks).toString()
   }
 
-  const folderOf = (id: number): string => `${app.settings.media.root}/videos/${id}/subtitles`
-  const filesOf = (id: number): Promise<string[]> => filesIn(folderOf(id))
+  const filesOf = (id: number): Promise<string[]> =>
+    storedKeys(app, 'media', `videos/${id}/subtitles/`)
 
   /** Tidying leaves new files alone, as their rows may be about to be written. */
-  async function age(id: number): Promise<void> {
-    const before = new Date(Date.now() - 120_000)
-    for (const name of await filesOf(id)) await utimes(join(folderOf(id), name), before, before)
-  }
+  const age = (): void => app.clock.advance(120_000)
 
   const updatedAt = async (): Promise<string> => {
     const reply = await superuser.get(`/admin/api/videos/${videoId}/`)
@@ -163,13 +159,13 @@ describe.each(BACKENDS)('subtitles, on %s', (backend) => {
     const kept = await add({ language: 'en' }, id)
     const removed = await add({ language: 'de' }, id)
     const { object_key: keptKey } = await rowOf(kept)
-    await age(id)
+    age()
     const reply = await superuser.delete(onePath(removed, id))
     expect([reply.status, await reply.text()]).toEqual([204, ''])
     expect(await list(id)).toEqual([kept])
     expect(await lastAudit()).toMatchObject({ event: 'subtitles_removed' })
     await allDone(app)
-    expect(await filesOf(id)).toEqual([keptKey.split('/').at(-1)])
+    expect(await filesOf(id)).toEqual([keptKey])
     expect((await superuser.delete(onePath(removed, id))).status).toBe(404)
   })
 
@@ -177,7 +173,7 @@ describe.each(BACKENDS)('subtitles, on %s', (backend) => {
     const id = await aVideo()
     await add({ language: 'en' }, id)
     expect(await filesOf(id)).toHaveLength(1)
-    await age(id)
+    age()
     await superuser.delete(`/admin/api/videos/${id}/`)
     await allDone(app)
     expect(await filesOf(id)).toEqual([])

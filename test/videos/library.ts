@@ -1,5 +1,4 @@
 import { openAsBlob } from 'node:fs'
-import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AdminVideo } from '@videoflix/contract'
@@ -7,6 +6,9 @@ import { expect } from 'vitest'
 import { badFilm, film, type BadFilm, type GoodFilm } from '../films.ts'
 import type { TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
+import { filesIn, storedKeys } from '../harness/stored.ts'
+
+export { filesIn } from '../harness/stored.ts'
 
 /** What journeys with films arrange and look at, in a line each. */
 
@@ -105,25 +107,17 @@ export async function until<T>(
   }
 }
 
-/** Every file below a folder, as relative paths in order. A folder that is not there is empty. */
-export async function filesIn(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => `${entry.parentPath}/${entry.name}`.slice(folder.length + 1))
-    .sort()
-}
-
 /** All that an upload can leave behind. */
-export async function traces({ app, settings }: TestApp): Promise<Record<string, unknown>> {
+export async function traces(site: TestApp): Promise<Record<string, unknown>> {
+  const { app, settings } = site
   const count = async (table: 'videos' | 'sources' | 'tasks'): Promise<unknown> => {
     const query = app.db.selectFrom(table).select((eb) => eb.fn.countAll().as('rows'))
     return (await query.executeTakeFirstOrThrow()).rows
   }
   return {
     staging: await filesIn(settings.uploads.dir),
-    originals: await filesIn(settings.originalsDir),
-    media: await filesIn(settings.media.root),
+    originals: await storedKeys(site, 'originals'),
+    media: await storedKeys(site, 'media'),
     videos: await count('videos'),
     sources: await count('sources'),
   }

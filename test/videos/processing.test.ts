@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { badFilm, film, type BadFilm } from '../films.ts'
 import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
+import { storedKeys } from '../harness/stored.ts'
 import { temporaryFolder } from '../harness/temporary-folder.ts'
 import {
   adminVideo,
@@ -32,7 +33,7 @@ describe.each(BACKENDS)('processing, on %s', (backend) => {
     (await (await viewer.get(`/content/${id}/`)).json()) as Video
 
   const mediaOf = async (id: number): Promise<string[]> =>
-    await filesIn(join(app.settings.media.root, 'videos', String(id)))
+    await storedKeys(app, 'media', `videos/${id}/`)
 
   test('a film goes from pending to ready, and all that is listed can be fetched', async () => {
     const { id } = await upload(superuser, { film: 'long enough for keyframes' })
@@ -162,7 +163,7 @@ describe.each(BACKENDS)('processing, on %s', (backend) => {
   })
 
   test('deleting a video removes all of it', async () => {
-    const others = await filesIn(app.settings.originalsDir)
+    const others = await storedKeys(app, 'originals')
     const { id } = await aReadyVideo(app, superuser)
     await viewer.post('/content/add-favorite/', { video_id: id })
     expect((await superuser.delete(`/admin/api/videos/${id}/`)).status).toBe(204)
@@ -170,7 +171,7 @@ describe.each(BACKENDS)('processing, on %s', (backend) => {
     expect((await viewer.get(`/content/${id}/`)).status).toBe(404)
     await allDone(app)
     expect(await mediaOf(id)).toEqual([])
-    expect(await filesIn(app.settings.originalsDir)).toEqual(others)
+    expect(await storedKeys(app, 'originals')).toEqual(others)
     expect(await rowsAbout(id)).toEqual({ sources: 0, favorites: 0, tasks: 0 })
   })
 
@@ -217,7 +218,7 @@ describe.each(BACKENDS)('processing, on %s', (backend) => {
       .select('object_key')
       .where('video_id', '=', id)
       .execute()
-    const kept = await filesIn(app.settings.originalsDir)
+    const kept = await storedKeys(app, 'originals')
     return rows.filter((row) => kept.includes(row.object_key)).length
   }
 
@@ -272,7 +273,7 @@ describe('a media tool that fails', () => {
     })
     await allDone(app)
     expect(await filesIn(app.settings.tasks.workDir)).toEqual([])
-    expect(await filesIn(app.settings.media.root)).toEqual([])
+    expect(await storedKeys(app, 'media')).toEqual([])
   })
 
   test('that calls the file undecodable is believed at once', async () => {

@@ -38,6 +38,10 @@ const PLAYBACK_PATH = /^\/content\/\d+\/(?:\d+\/)?[\w-]+\.(?:m3u8|mpd|vtt)(?:\?|
 const PLAYBACK_REQUEST_HEADERS = [...REQUEST_HEADERS, 'range']
 const PLAYBACK_RESPONSE_HEADERS = ['accept-ranges', 'content-length', 'content-range', 'etag']
 
+/** A page of the list of videos tells where the next one is. */
+const LIST_PATH = /^\/content\/\?/
+const LIST_RESPONSE_HEADERS = ['link']
+
 const METHODS = ['DELETE', 'GET', 'OPTIONS', 'PATCH', 'POST', 'PUT']
 const MAX_AGE_SECONDS = 86_400
 
@@ -54,7 +58,8 @@ function listsFor(path: string, mediaPath: string): Lists {
   if (path.startsWith(mediaPath) || PLAYBACK_PATH.test(path)) {
     return { request: PLAYBACK_REQUEST_HEADERS, response: PLAYBACK_RESPONSE_HEADERS }
   }
-  return { request: REQUEST_HEADERS, response: [] }
+  const response = LIST_PATH.test(path) ? LIST_RESPONSE_HEADERS : []
+  return { request: REQUEST_HEADERS, response }
 }
 
 /**

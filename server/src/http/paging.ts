@@ -4,7 +4,7 @@ import { z, type ZodType } from 'zod'
 const MAX_SIZE = 100
 
 /** From 1 to `max`, as a query writes it. */
-function number(max: number) {
+export function wholeNumberTo(max: number) {
   const error = `Write a whole number from 1 to ${max}.`
   const isWithin = (text: string): boolean =>
     /^\d{1,9}$/.test(text) && Number(text) >= 1 && Number(text) <= max
@@ -13,8 +13,8 @@ function number(max: number) {
 
 /** The part of a query that says which page is wanted. */
 export const pageQuery = z.object({
-  page: number(1_000_000).prefault('1').meta({ type: 'integer' }),
-  page_size: number(MAX_SIZE).prefault('25').meta({ type: 'integer' }),
+  page: wholeNumberTo(1_000_000).prefault('1').meta({ type: 'integer' }),
+  page_size: wholeNumberTo(MAX_SIZE).prefault('25').meta({ type: 'integer' }),
 })
 
 export function pageOf<T extends ZodType>(item: T) {

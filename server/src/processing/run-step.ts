@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Transacting } from '../db/database.ts'
+import { isDatabaseAway } from '../db/outage.ts'
 import type { SourceRow, StepRow } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import { MediaFailure } from '../media/failure.ts'
@@ -18,7 +19,8 @@ import {
   type RunningTask,
   type TaskHandler,
 } from '../tasks/task.ts'
-import { touch } from '../videos/library.ts'
+import { intermediatePrefix, mediaPrefix } from '../videos/object-keys.ts'
+import { touch } from '../videos/touch.ts'
 import { lockSource } from './follow-up.ts'
 import { fail, type PublicationNeeds } from './publication.ts'
 import { beginStep, ensureProbeStep, finishStep, tellCommand, tellFailure } from './step-rows.ts'
@@ -84,10 +86,12 @@ export function stepHandler<K extends StepTask>(
     if (begun === null) return await task.commit(() => Promise.resolve())
     doorbell.ring('catalogue')
     const workDir = join(needs.workDir, workFolder(task))
-    const attempt = `${begun.step.id}-${task.leaseToken}`
     const { id: sourceId, video_id: videoId } = begun.source
-    const mediaPrefix = `videos/${videoId}/${sourceId}-${attempt}`
-    const intermediatePrefix = `${videoId}/${sourceId}/${attempt}`
+    const attempt = { videoId, sourceId, stepId: begun.step.id, leaseToken: task.leaseToken }
+    const stored = {
+      mediaPrefix: mediaPrefix(attempt),
+      intermediatePrefix: intermediatePrefix(attempt),
+    }
     let isUncommitted = true
     try {
       const job = await jobOf(task, begun.step, workDir)
@@ -95,7 +99,7 @@ export function stepHandler<K extends StepTask>(
         const { object_key: key } = begun.source
         return { ...job, sourcePath: await needs.originals.asLocalFile(key, workDir, task.signal) }
       }
-      const outcome = await work({ ...begun, job, withSource, mediaPrefix, intermediatePrefix })
+      const outcome = await work({ ...begun, job, withSource, ...stored })
       isUncommitted = false
       await task.commit(async (trx, now) => {
         // Before what refers to it: two steps that end at once would wait for each other.
@@ -107,7 +111,7 @@ export function stepHandler<K extends StepTask>(
     } catch (error) {
       // A database that goes away during the commit may have committed: then the files wait for tidying.
       if (isUncommitted || error instanceof LeaseLost) {
-        await removeStored(mediaPrefix, intermediatePrefix)
+        await removeStored(stored)
       }
       throw await told(task, begun.step, error)
     } finally {
@@ -117,10 +121,12 @@ export function stepHandler<K extends StepTask>(
   }
 
   /** What cannot be removed now waits for tidying as well. */
-  async function removeStored(mediaPrefix: string, intermediatePrefix: string): Promise<void> {
+  async function removeStored(
+    stored: Pick<StepRun, 'mediaPrefix' | 'intermediatePrefix'>,
+  ): Promise<void> {
     try {
-      await removeAll(needs.media, mediaPrefix)
-      await removeAll(needs.intermediates, intermediatePrefix)
+      await removeAll(needs.media, stored.mediaPrefix)
+      await removeAll(needs.intermediates, stored.intermediatePrefix)
     } catch (error) {
       log.warn({ err: error }, 'could not remove what a failed step had stored')
     }
@@ -188,6 +194,8 @@ export function stepHandler<K extends StepTask>(
 }
 
 function asTaskFailure(error: unknown): TaskFailure | null {
+  // It cannot be told now, and says nothing about the film.
+  if (isDatabaseAway(error)) return null
   if (error instanceof TaskFailure) return error
   if (error instanceof MediaFailure) {
     const { reason, sentence, permanent } = error

@@ -9,7 +9,10 @@ import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import { newId } from '../ports/ids.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
 import type { Staging } from '../uploads/staging.ts'
-import { enqueueTidy, touch, type Actor } from '../videos/library.ts'
+import type { Actor } from '../videos/library.ts'
+import { subtitlesKey } from '../videos/object-keys.ts'
+import { enqueueTidy } from '../videos/tidy-tasks.ts'
+import { touch } from '../videos/touch.ts'
 import { MAX_BYTES, toWebVtt } from './webvtt.ts'
 
 /** What a superuser does with the subtitles of videos. Each method throws `not_found` without the video or them. */
@@ -98,7 +101,7 @@ export function createSubtitleLibrary(needs: {
     async add(videoId, file, fields, by) {
       await findVideo(db, videoId)
       const vtt = toWebVtt(file)
-      const key = `videos/${videoId}/subtitles/${newId()}.vtt`
+      const key = subtitlesKey(videoId, newId())
       await store(key, vtt)
       const row = await insert(videoId, key, fields, by).catch(async (error: unknown) => {
         if (error instanceof AppError) await media.delete(key)

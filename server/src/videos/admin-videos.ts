@@ -5,7 +5,9 @@ import type { Clock } from '../ports/clock.ts'
 import { listStepViews } from '../processing/step-views.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
 import { toAdminVideo } from './video-object.ts'
-import { findVideoRecords, listVideoIds, type VideoFilter, type VideoPage } from './video-rows.ts'
+import { listVideoIds, type VideoFilter, type VideoPage } from './admin-list.ts'
+import type { SearchIndex } from './search-index.ts'
+import { findVideoRecords } from './video-rows.ts'
 
 /** The catalogue as superusers see it: with sources, progress and reasons. */
 export interface AdminVideos {
@@ -20,8 +22,9 @@ export function createAdminVideos(needs: {
   db: Database
   clock: Clock
   urls: MediaUrls
+  index: SearchIndex
 }): AdminVideos {
-  const { db, clock, urls } = needs
+  const { db, clock, urls, index } = needs
 
   async function find(ids: number[], { isFull } = { isFull: false }): Promise<AdminVideo[]> {
     const records = await findVideoRecords(db, ids)
@@ -43,7 +46,7 @@ export function createAdminVideos(needs: {
     },
 
     async list(filter, page) {
-      const { ids, count } = await listVideoIds(db, filter, page)
+      const { ids, count } = await listVideoIds({ db, index }, filter, page)
       return { results: await find(ids), count }
     },
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { Video } from '@videoflix/contract'
@@ -7,21 +8,36 @@ import { AppError } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
+import { listStretches, versionOf, type Stretch } from './list-versions.ts'
+import { prefixesOf } from './search-words.ts'
+import type { SearchIndex } from './search-index.ts'
+import { createStreamedList } from './streamed-list.ts'
 import { chooseQuality, toVideo } from './video-object.ts'
-import { findVideoRecord, listChangeTimes, listVideoRecords, versionOf } from './video-rows.ts'
+import { listPageIds, readCursor, toCursor } from './video-pages.ts'
+import { findVideoRecord, findVideoRecords, listVideoRecords } from './video-rows.ts'
 
-/** The whole list as bytes, ready to be sent. */
+/** Videos as bytes, ready to be sent. */
 export interface CataloguePage {
-  json: Buffer
-  gzipped: Buffer
   /** Strong, and different for the two encodings (RFC 9110 §8.8.3.3). */
   etag: string
   gzippedEtag: string
+  /** Of a long list, a stream for one reader. */
+  body(isGzipped: boolean): Buffer | Readable
+}
+
+/** What a client asks for of the list. */
+export interface ListQuery {
+  search?: string | undefined
+  category?: string | undefined
+  cursor?: string | undefined
+  limit: number
 }
 
 export interface Catalogue {
   /** All videos, newest first; the same bytes until something changes. */
   page(): Promise<CataloguePage>
+  /** Some of them, and the cursor that the next ones begin with; null at the end. Throws `invalid`. */
+  some(query: ListQuery): Promise<{ page: CataloguePage; next: string | null }>
   /** Throws `not_found`. */
   video(id: number): Promise<Video>
   /** A signed URL: of a rendition, or for `auto` of the master playlist. Throws `not_found` with the sentence of the contract. */
@@ -32,6 +48,8 @@ export interface Catalogue {
 const compress = promisify(gzip)
 /** A change made by another process is seen after this time at the latest; one made here, at once. */
 const CHECK_INTERVAL_MS = 5000
+/** Up to here the list is one buffer, made in 40 ms at most; a longer one is streamed. */
+const WHOLE = 1000
 
 interface Built {
   page: CataloguePage
@@ -45,11 +63,13 @@ export function createCatalogue(needs: {
   clock: Clock
   doorbell: Doorbell
   urls: MediaUrls
+  index: SearchIndex
   /** Of the master playlist; null if there is none. */
   masterUrl(videoId: number): Promise<string | null>
   mediaUrlTtlMs: number
 }): Catalogue {
-  const { db, clock, doorbell, urls } = needs
+  const { db, clock, doorbell, urls, index } = needs
+  const streamed = createStreamedList(needs)
   /** Signed URLs in the list age with it. */
   const longestLifeMs = Math.min(5 * 60_000, needs.mediaUrlTtlMs / 4)
   let built: Built | null = null
@@ -70,20 +90,22 @@ export function createCatalogue(needs: {
   async function rebuild(): Promise<void> {
     const now = clock.now()
     const ringsBefore = rings
-    const version = versionOf(await listChangeTimes(db))
+    const stretches = await listStretches(db)
+    const version = versionOf(stretches)
     const isYoung = built !== null && now.getTime() - built.builtAt <= longestLifeMs
     const isSame = isYoung && built?.version === version && built.rings === ringsBefore
-    if (!isSame) built = { ...(await build(now)), version, rings: ringsBefore }
+    if (!isSame) {
+      const page = await build(stretches, now)
+      built = { page, builtAt: now.getTime(), version, rings: ringsBefore }
+    }
     checkedAt = now.getTime()
   }
 
-  async function build(now: Date): Promise<Pick<Built, 'page' | 'builtAt'>> {
+  async function build(stretches: Stretch[], now: Date): Promise<CataloguePage> {
+    const count = stretches.reduce((sum, stretch) => sum + stretch.count, 0)
+    if (count > WHOLE) return streamed.page(stretches, now)
     const records = await listVideoRecords(db)
-    const json = Buffer.from(JSON.stringify(records.map((record) => toVideo(record, urls, now))))
-    const gzipped = await compress(json)
-    const hash = createHash('sha256').update(json).digest('base64url').slice(0, 27)
-    const page = { json, gzipped, etag: `"${hash}"`, gzippedEtag: `"${hash}-gz"` }
-    return { page, builtAt: now.getTime() }
+    return await toPage(records.map((record) => toVideo(record, urls, now)))
   }
 
   return {
@@ -98,6 +120,21 @@ export function createCatalogue(needs: {
         if (built && built.rings >= ringsBefore) break
       }
       return built.page
+    },
+
+    async some({ search, category, cursor, limit }) {
+      const prefixes = prefixesOf(search)
+      const after = cursor === undefined ? null : readCursor(cursor)
+      // One more than is shown, to know whether there is a next page.
+      const query = { prefixes, category, after, limit: limit + 1 }
+      const ids = await listPageIds({ db, index }, query)
+      const records = await findVideoRecords(db, ids.slice(0, limit))
+      const now = clock.now()
+      const last = ids.length > limit ? records.at(-1)?.video : undefined
+      return {
+        page: await toPage(records.map((record) => toVideo(record, urls, now))),
+        next: last ? toCursor({ createdAt: last.created_at, id: last.id }) : null,
+      }
     },
 
     async video(id) {
@@ -125,6 +162,17 @@ export function createCatalogue(needs: {
     },
 
     close: stopListening,
+  }
+}
+
+async function toPage(videos: Video[]): Promise<CataloguePage> {
+  const json = Buffer.from(JSON.stringify(videos))
+  const gzipped = await compress(json)
+  const hash = createHash('sha256').update(json).digest('base64url').slice(0, 27)
+  return {
+    etag: `"${hash}"`,
+    gzippedEtag: `"${hash}-gz"`,
+    body: (isGzipped) => (isGzipped ? gzipped : json),
   }
 }
 

@@ -1,9 +1,10 @@
 import type { AdminVideo } from '@videoflix/contract'
 import type { Logger } from 'pino'
 import type { Database } from '../db/database.ts'
+import { isDatabaseAway } from '../db/outage.ts'
 import { STEP_TASKS } from '../processing/step.ts'
 import type { AdminVideos } from './admin-videos.ts'
-import { listChangeTimes } from './video-rows.ts'
+import { listChangeTimes } from './list-versions.ts'
 
 export type VideoEvent =
   { event: 'video'; data: AdminVideo } | { event: 'deleted'; data: { id: number } }
@@ -29,7 +30,7 @@ export function createVideoEvents(needs: {
   const listeners = new Set<(event: VideoEvent) => void>()
   let timer: NodeJS.Timeout | undefined
   let firstLook = Promise.resolve()
-  let updatedAt = new Map<number, number>()
+  let updatedAt = new Map<number, string>()
   /** What was told last, to tell only what is new. */
   let told = new Map<number, string>()
 
@@ -65,7 +66,9 @@ export function createVideoEvents(needs: {
     const lookOnce = (isFirst: boolean): Promise<void> => {
       looking = true
       return look(isFirst)
-        .catch((error: unknown) => log.warn({ err: error }, 'could not look for changed videos'))
+        .catch((error: unknown) => {
+          if (!isDatabaseAway(error)) log.warn({ err: error }, 'could not look for changed videos')
+        })
         .finally(() => (looking = false))
     }
     timer = setInterval(() => {

@@ -4,21 +4,19 @@ import { isUniqueViolation, transact, type Database, type Transacting } from '..
 import { AppError, invalid } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
-import { dropUnfinished, forgetSteps } from '../processing/step-rows.ts'
-import { STEP_TASKS } from '../processing/step.ts'
+import { forgetSteps } from '../processing/step-rows.ts'
 import { cancel, enqueue } from '../tasks/queue.ts'
 import type { RecordEvent } from '../webhooks/outbox.ts'
+import { enqueueTidy } from './tidy-tasks.ts'
+import { touch } from './touch.ts'
 import { subjectOf } from './video-rows.ts'
-
-/** An original that is in its store, and what is said about it. */
-export interface StoredOriginal {
-  /** Unique: the same upload handed in twice is one video. */
-  uploadId: string
-  objectKey: string
-  fileName: string
-  sizeBytes: number
-  sha256: string | null
-}
+import {
+  attachSource,
+  dropUnpublished,
+  refuseWithoutOriginal,
+  stopProcessing,
+  type StoredOriginal,
+} from './video-sources.ts'
 
 /** Who does it: null for the operator of the machine. */
 export interface Actor {
@@ -44,9 +42,6 @@ export interface Library {
   freeTitle(title: string): Promise<string>
   findByUpload(uploadId: string): Promise<number | null>
 }
-
-/** After a cancellation its worker may write for as long as its lease lasts; look again after that. */
-const SECOND_TIDY_MS = 2 * 60_000
 
 export function createLibrary(needs: {
   db: Database
@@ -230,128 +225,6 @@ export function createLibrary(needs: {
   }
 }
 
-async function refuseWithoutOriginal(trx: Transacting, sourceId: number): Promise<void> {
-  const source = await trx
-    .selectFrom('sources')
-    .select('original_dropped_at')
-    .where('id', '=', sourceId)
-    .executeTakeFirst()
-  if (!source?.original_dropped_at) return
-  throw new AppError(
-    'conflict',
-    'The uploaded file of this video was not kept (KEEP_ORIGINAL): upload it again to replace the video.',
-  )
-}
-
 export function titleTaken(): AppError {
   return invalid({ title: ['Video with this title already exists.'] })
-}
-
-async function attachSource(
-  trx: Transacting,
-  videoId: number,
-  original: StoredOriginal,
-  now: Date,
-): Promise<void> {
-  const { id: sourceId } = await trx
-    .insertInto('sources')
-    .values({
-      video_id: videoId,
-      upload_id: original.uploadId,
-      object_key: original.objectKey,
-      file_name: original.fileName,
-      size_bytes: original.sizeBytes,
-      sha256: original.sha256,
-      state: 'pending',
-      error_code: null,
-      error_message: null,
-      poster_key: null,
-      created_at: now,
-      updated_at: now,
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow()
-  await trx
-    .updateTable('videos')
-    .set({ source_id: sourceId, updated_at: now })
-    .where('id', '=', videoId)
-    .execute()
-  await enqueue(trx, 'process_source', { sourceId }, { subject: subjectOf(videoId), now })
-}
-
-/**
- * Cancels all steps of a video and locks its sources. In this order: a step that ends has locked its task, and locks its
- * source, then the video; by the time that its source is ours, it may have written further tasks.
- */
-async function stopProcessing(
-  trx: Transacting,
-  videoId: number,
-): Promise<{ id: number; object_key: string }[]> {
-  await deleteStepTasks(trx, videoId)
-  const sources = await trx
-    .selectFrom('sources')
-    .select(['id', 'object_key'])
-    .where('video_id', '=', videoId)
-    .orderBy('id')
-    .forUpdate()
-    .execute()
-  await deleteStepTasks(trx, videoId)
-  return sources
-}
-
-async function deleteStepTasks(trx: Transacting, videoId: number): Promise<void> {
-  await trx
-    .deleteFrom('tasks')
-    .where('kind', 'in', STEP_TASKS)
-    .where('subject', '=', subjectOf(videoId))
-    .execute()
-}
-
-/** A source that never got to play is forgotten when the next one comes. */
-async function dropUnpublished(
-  trx: Transacting,
-  video: { id: number; published_source_id: number | null },
-  now: Date,
-): Promise<void> {
-  if (video.published_source_id !== null) await leaveAsItIs(trx, video.published_source_id, now)
-  const dropped = await trx
-    .deleteFrom('sources')
-    .where('video_id', '=', video.id)
-    .where('id', '!=', video.published_source_id ?? -1)
-    .returning('object_key')
-    .execute()
-  await enqueueTidy(
-    trx,
-    video.id,
-    dropped.map((source) => source.object_key),
-    now,
-  )
-}
-
-/** What plays was perhaps being processed again, or is not complete: it stays what it is. */
-async function leaveAsItIs(trx: Transacting, sourceId: number, now: Date): Promise<void> {
-  await dropUnfinished(trx, sourceId)
-  await trx
-    .updateTable('sources')
-    .set({ state: 'ready', updated_at: now })
-    .where('id', '=', sourceId)
-    .where('state', 'in', ['pending', 'processing'])
-    .execute()
-}
-
-/** Files go by task, once now and once after any worker that still writes them has lost its lease. */
-export async function enqueueTidy(
-  trx: Transacting,
-  videoId: number,
-  originalKeys: string[],
-  now: Date,
-): Promise<void> {
-  const later = new Date(now.getTime() + SECOND_TIDY_MS)
-  const subject = `tidy:${videoId}`
-  await enqueue(trx, 'tidy_video', { videoId, originalKeys }, { subject, now })
-  await enqueue(trx, 'tidy_video', { videoId, originalKeys }, { subject, now, dueAt: later })
-}
-
-export async function touch(trx: Transacting, videoId: number, now: Date): Promise<void> {
-  await trx.updateTable('videos').set({ updated_at: now }).where('id', '=', videoId).execute()
 }

@@ -1,26 +1,72 @@
-import { detailError, video } from '@videoflix/contract'
+import { Readable } from 'node:stream'
+import { category, detailError, fieldErrors, optionalText, video } from '@videoflix/contract'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { validatorCompiler } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import { acceptsGzip } from '../http/accepts-gzip.ts'
+import { wholeNumberTo } from '../http/paging.ts'
 import type { Server } from '../http/server.ts'
 import { namesTag } from '../storage/entity-tag.ts'
 import type { Catalogue, CataloguePage } from './catalogue.ts'
 
-export function catalogueRoutes(server: Server, catalogue: Catalogue): void {
+const MOST = 100
+
+const listQuery = z.object({
+  search: optionalText(200)
+    .optional()
+    .describe(
+      'Words, or how they begin, in title and description; all of them have to be there. Case, accents and punctuation do not matter.',
+    ),
+  category: category.optional(),
+  limit: wholeNumberTo(MOST)
+    .optional()
+    .meta({ type: 'integer', minimum: 1, maximum: MOST, default: 50 }),
+  cursor: optionalText(100).optional().describe('Where the page before ended: follow its link'),
+})
+
+const readQuery = validatorCompiler({
+  schema: listQuery,
+  method: 'GET',
+  url: '/content/',
+  httpPart: 'querystring',
+})
+
+export function catalogueRoutes(
+  server: Server,
+  { catalogue, backendOrigin }: { catalogue: Catalogue; backendOrigin: string },
+): void {
   server.get(
     '/content/',
     {
       config: { access: 'viewer' },
       schema: {
         tags: ['Catalogue'],
-        summary: 'All videos, newest first',
-        response: { 200: z.array(video) },
+        summary: 'All videos, newest first; or a page of them',
+        description:
+          'Without parameters: all. With any of those below: a page, of those that match, with `Link: <…>; rel="next"` (RFC 8288) if there are more. Videos that are added or removed meanwhile neither repeat nor hide others. Other parameters are ignored.',
+        querystring: listQuery,
+        response: { 200: z.array(video), 400: fieldErrors },
       },
-      // The page is bytes already.
-      serializerCompiler: () => (bytes) => bytes as string,
+      // The whole list is asked for without a query, often, and there is nothing to look at.
+      validatorCompiler: () => (query: object) =>
+        isEmpty(query) ? { value: query } : readQuery(query),
+      // The list is bytes already.
+      serializerCompiler: () => (data) => JSON.stringify(data),
     },
-    async (request, reply) => sendPage(request, reply, await catalogue.page()),
+    async (request, reply) => {
+      const { query } = request
+      if (isEmpty(query)) {
+        return sendPage(request, reply, await catalogue.page())
+      }
+      const { page, next } = await catalogue.some({ ...query, limit: query.limit ?? 50 })
+      if (next !== null) {
+        const url = new URL(request.url, backendOrigin)
+        url.searchParams.set('cursor', next)
+        reply.header('link', `<${url.href}>; rel="next"`)
+      }
+      return sendPage(request, reply, page)
+    },
   )
 
   server.get(
@@ -65,6 +111,10 @@ export function catalogueRoutes(server: Server, catalogue: Catalogue): void {
   )
 }
 
+function isEmpty(query: object): boolean {
+  return Object.values(query).every((value) => value === undefined)
+}
+
 /** What is no id is not found: the path has no such resource. */
 export function idOf(text: string, message: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new AppError('not_found', message)
@@ -80,5 +130,7 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, page: CatalogueP
   if (known !== undefined && namesTag(known, etag)) return reply.code(304).send()
   reply.header('content-type', 'application/json; charset=utf-8')
   if (isGzipped) reply.header('content-encoding', 'gzip')
-  return reply.send(isGzipped ? page.gzipped : page.json)
+  // Fastify would read a stream to its end to answer HEAD.
+  if (request.method === 'HEAD') return reply.send(Readable.from([]))
+  return reply.send(page.body(isGzipped))
 }

@@ -1,9 +1,9 @@
 import { QUALITIES, type AdminVideo, type Source, type Video } from '@videoflix/contract'
-import type { RenditionRow, SourceRow } from '../db/tables.ts'
+import type { RenditionRow } from '../db/tables.ts'
 import type { StepView } from '../processing/step-views.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
 import { toProgress, toStep } from './step-object.ts'
-import type { VideoRecord } from './video-rows.ts'
+import type { ShownSource, VideoRecord } from './video-rows.ts'
 
 /** From rows to what clients get. Pure; URLs are signed for `now`. */
 
@@ -28,7 +28,7 @@ type Playable = Pick<
 >
 
 function toPlayable(
-  source: SourceRow | null,
+  source: ShownSource | null,
   renditions: RenditionRow[],
   urls: MediaUrls,
   now: Date,
@@ -85,7 +85,7 @@ export function toAdminVideo(
   }
 }
 
-function toSource(source: SourceRow, steps: StepView[], now: Date): Source {
+function toSource(source: ShownSource, steps: StepView[], now: Date): Source {
   return {
     file_name: source.file_name,
     size_bytes: source.size_bytes,

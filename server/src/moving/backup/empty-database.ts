@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { transact, type Database, type Engine } from '../../db/database.ts'
-import { readTables } from './schema.ts'
+import { readTableNames } from './schema.ts'
 
 /** Whether anybody would miss something. What a first start writes by itself is an account, and counts. */
 export async function isDatabaseInUse(db: Database): Promise<boolean> {
@@ -14,7 +14,7 @@ export async function isDatabaseInUse(db: Database): Promise<boolean> {
 
 /** Of a database that is ours: every table goes, and so does what is known of its schema. */
 export async function dropTables(db: Database, engine: Engine): Promise<void> {
-  const names = (await readTables(db, engine)).map(({ name }) => name).toReversed()
+  const names = (await readTableNames(db, engine)).toReversed()
   await transact(db, async (trx) => {
     for (const name of [...names, 'kysely_migration', 'kysely_migration_lock']) {
       await sql`drop table if exists ${sql.table(name)}`.execute(trx)

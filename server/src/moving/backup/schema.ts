@@ -11,12 +11,29 @@ export interface TableShape {
   columns: { name: string; isJson: boolean; isNullable: boolean }[]
 }
 
+/** What is made from the rows of other tables by itself: it goes with them, and is in no backup. */
+const DERIVED = ['video_words', 'video_index']
+
 /** In an order in which rows can be inserted: what others refer to comes first. */
 export async function readTables(db: Database, engine: Engine): Promise<TableShape[]> {
-  const found = await db.introspection.getTables()
   const own = await ownTableNames()
+  return await inOrder(db, engine, (name) => own.has(name) && !DERIVED.includes(name))
+}
+
+/** Of all that are ours, in the order of `readTables`. */
+export async function readTableNames(db: Database, engine: Engine): Promise<string[]> {
+  const own = await ownTableNames()
+  return (await inOrder(db, engine, (name) => own.has(name))).map(({ name }) => name)
+}
+
+async function inOrder(
+  db: Database,
+  engine: Engine,
+  isWanted: (name: string) => boolean,
+): Promise<TableShape[]> {
+  const found = await db.introspection.getTables()
   const tables = found
-    .filter(({ name, schema }) => own.has(name) && (engine === 'sqlite' || schema === 'public'))
+    .filter(({ name, schema }) => isWanted(name) && (engine === 'sqlite' || schema === 'public'))
     .map(({ name, columns }) => ({
       name,
       columns: columns.map((column) => ({
@@ -25,7 +42,7 @@ export async function readTables(db: Database, engine: Engine): Promise<TableSha
         isNullable: column.isNullable,
       })),
     }))
-  return inOrder(tables, await readReferences(db, engine))
+  return sorted(tables, await readReferences(db, engine))
 }
 
 /** What our migrations make, tried out in memory. */
@@ -33,7 +50,14 @@ async function ownTableNames(): Promise<Set<string>> {
   const db = await openDatabase({ kind: 'sqlite', file: ':memory:' })
   try {
     await migrate(db, 'sqlite')
-    return new Set((await db.introspection.getTables()).map(({ name }) => name))
+    // Not the tables that a full-text index keeps for itself.
+    const { rows } = await sql<{ name: string }>`
+      select name from pragma_table_list
+      where schema = 'main' and type in ('table', 'virtual')
+        and name not like 'sqlite\\_%' escape '\\' and name not like 'kysely\\_%' escape '\\'`.execute(
+      db,
+    )
+    return new Set(rows.map(({ name }) => name))
   } finally {
     await db.destroy()
   }
@@ -65,7 +89,7 @@ async function readReferences(db: Database, engine: Engine): Promise<Reference[]
   return (await query.execute(db)).rows
 }
 
-function inOrder(tables: TableShape[], references: Reference[]): TableShape[] {
+function sorted(tables: TableShape[], references: Reference[]): TableShape[] {
   const ordered = new Map<string, TableShape>()
   const byName = new Map(tables.map((table) => [table.name, table]))
   const place = (table: TableShape, above: string[]): void => {

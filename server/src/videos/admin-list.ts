@@ -1,0 +1,95 @@
+import { sql, type RawBuilder, type SqlBool } from 'kysely'
+import type { Database } from '../db/database.ts'
+import type { SearchIndex } from './search-index.ts'
+import { prefixesOf } from './search-words.ts'
+import { listPageIds } from './video-pages.ts'
+
+export interface VideoFilter {
+  search?: string | undefined
+  category?: string | undefined
+  state?: string | undefined
+}
+
+export interface VideoPage {
+  offset: number
+  limit: number
+  ordering: 'created_at' | '-created_at' | 'title' | '-title'
+}
+
+/** One page of ids, and how many match in all. */
+export async function listVideoIds(
+  needs: { db: Database; index: SearchIndex },
+  filter: VideoFilter,
+  page: VideoPage,
+): Promise<{ ids: number[]; count: number }> {
+  const { db, index } = needs
+  const prefixes = prefixesOf(filter.search)
+  if (prefixes?.length === 0) return { ids: [], count: 0 }
+  if (prefixes) await index.catchUp()
+  const query = { ...filter, prefixes }
+  return { ids: await listIds(needs, query, page), count: await count(db, index, query) }
+}
+
+interface Query extends VideoFilter {
+  prefixes: string[] | null
+}
+
+/** Pages beyond are sorted by the database. */
+const NEAR = 1000
+
+async function listIds(
+  { db, index }: { db: Database; index: SearchIndex },
+  query: Query,
+  { offset, limit, ordering }: VideoPage,
+): Promise<number[]> {
+  const { prefixes, category, state } = query
+  const end = offset + limit
+  if (prefixes && !state && ordering === '-created_at' && end <= NEAR) {
+    const ids = await listPageIds({ db, index }, { prefixes, category, after: null, limit: end })
+    return ids.slice(offset)
+  }
+  const direction = ordering.startsWith('-') ? 'desc' : 'asc'
+  const column = ordering.endsWith('title') ? 'title' : 'created_at'
+  const rows = await db
+    .selectFrom('videos')
+    .select('id')
+    .where((eb) => eb.and(conditions(query, index)))
+    .orderBy(column, direction)
+    .orderBy('id', direction)
+    .offset(offset)
+    .limit(limit)
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
+async function count(db: Database, index: SearchIndex, query: Query): Promise<number> {
+  const { prefixes, category, state } = query
+  // The index alone knows.
+  if (prefixes && !state) return await countRows(db, index.found({ prefixes, category }))
+  const matching = db.selectFrom('videos').where((eb) => eb.and(conditions(query, index)))
+  const { all } = await matching
+    .select((eb) => eb.fn.countAll<number>().as('all'))
+    .executeTakeFirstOrThrow()
+  return all
+}
+
+async function countRows(db: Database, statement: RawBuilder<unknown>): Promise<number> {
+  const { rows } = await sql<{ all: number }>`
+    select count(*) as "all" from (${statement}) as found`.execute(db)
+  return rows[0]?.all ?? 0
+}
+
+function conditions(
+  { prefixes, category, state }: Query,
+  index: SearchIndex,
+): RawBuilder<SqlBool>[] {
+  const list: RawBuilder<SqlBool>[] = []
+  if (prefixes) list.push(sql<SqlBool>`videos.id in (${index.found({ prefixes, category })})`)
+  if (category) list.push(sql<SqlBool>`videos.category = ${category}`)
+  if (state === 'ready') list.push(sql<SqlBool>`videos.published_source_id is not null`)
+  // Of the newest source: a replacement that failed is found, though the old version plays.
+  else if (state) {
+    list.push(sql<SqlBool>`videos.source_id in (select id from sources where state = ${state})`)
+  }
+  return list
+}

@@ -1,0 +1,104 @@
+import { setImmediate as breathe } from 'node:timers/promises'
+import { sql, type RawBuilder } from 'kysely'
+import { transact, type Database, type Engine, type Transacting } from '../db/database.ts'
+import type { VideoRow } from '../db/tables.ts'
+import { indexedText, wordOfCategory } from './search-words.ts'
+
+/** What is looked for. */
+export interface Wanted {
+  /** Beginnings of words, by `prefixesOf`: all of them have to be there, and there is at least one. */
+  prefixes: string[]
+  category?: string | undefined
+}
+
+/** The words of all videos. Whatever has been committed when it is asked is found. */
+export interface SearchIndex {
+  /** Takes in what has changed. Before a search it is waited for. */
+  catchUp(): Promise<void>
+  /** The ids found, as a statement that gives them as `video_id`. */
+  found(wanted: Wanted): RawBuilder<unknown>
+}
+
+export function createSearchIndex({ db, engine }: { db: Database; engine: Engine }): SearchIndex {
+  let running: Promise<void> | null = null
+
+  async function takeIn(): Promise<void> {
+    let done: number
+    do {
+      done = await transact(db, (trx) => indexBatch(trx, { waits: false }))
+      // What others have locked, another server takes in now, or somebody changes: neither may be missed.
+      if (done === 0) done = await transact(db, (trx) => indexBatch(trx, { waits: true }))
+      await breathe()
+    } while (done > 0)
+  }
+
+  function found(wanted: Wanted): RawBuilder<unknown> {
+    return engine === 'sqlite'
+      ? sql`select rowid as video_id from video_index where video_index match ${matchOf(wanted)}`
+      : sql`select video_id from video_words where lexemes @@ ${queryOf(wanted)}::tsquery`
+  }
+
+  return {
+    found,
+    async catchUp() {
+      // What runs may have looked before the last change.
+      await running?.catch(() => {})
+      if (!(await isBehind(db))) return
+      running ??= takeIn().finally(() => (running = null))
+      await running
+    },
+  }
+}
+
+/** FTS5's language. Words are letters and digits: nothing in them can end the quotes. */
+function matchOf({ prefixes, category }: Wanted): string {
+  const terms = prefixes.map((prefix) => `"${prefix}"*`)
+  if (category !== undefined) terms.push(`"${wordOfCategory(category)}"`)
+  return terms.join(' ')
+}
+
+/** The same as a tsquery. */
+function queryOf({ prefixes, category }: Wanted): string {
+  const terms = prefixes.map((prefix) => `'${prefix}':*`)
+  if (category !== undefined) terms.push(`'${wordOfCategory(category)}'`)
+  return terms.join(' & ')
+}
+
+async function isBehind(db: Database): Promise<boolean> {
+  const missing = await db
+    .selectFrom('video_words')
+    .select('video_id')
+    .where('words', 'is', null)
+    .limit(1)
+    .executeTakeFirst()
+  return missing !== undefined
+}
+
+type IndexedVideo = Pick<VideoRow, 'id' | 'title' | 'description' | 'category'>
+
+const VIDEOS_AT_ONCE = 100
+
+/** Gives some videos their words that have none; how many. It waits for those that others have locked, or leaves them. */
+async function indexBatch(trx: Transacting, { waits }: { waits: boolean }): Promise<number> {
+  const videos = await trx
+    .selectFrom('video_words')
+    .innerJoin('videos', 'videos.id', 'video_words.video_id')
+    .select(['videos.id', 'videos.title', 'videos.description', 'videos.category'])
+    .where('video_words.words', 'is', null)
+    // Always the same order, so that no two wait for each other; and that of the index.
+    .orderBy('video_words.words')
+    .orderBy('video_words.video_id')
+    .limit(VIDEOS_AT_ONCE)
+    .forNoKeyUpdate('videos')
+    .$if(!waits, (query) => query.skipLocked())
+    .execute()
+  if (videos.length > 0) await writeWords(trx, videos)
+  return videos.length
+}
+
+async function writeWords(trx: Transacting, videos: IndexedVideo[]): Promise<void> {
+  const fresh = videos.map((video) => sql`(cast(${video.id} as bigint), ${indexedText(video)})`)
+  await sql`
+    with fresh (id, words) as (values ${sql.join(fresh)})
+    update video_words set words = fresh.words from fresh where video_id = fresh.id`.execute(trx)
+}
