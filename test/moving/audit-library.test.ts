@@ -1,12 +1,20 @@
-import { mkdir, readFile, rm, unlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Video } from '@videoflix/contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createLibraryAudit } from '../../server/src/library-audit/audit-library.ts'
 import { outputs, type Outcome } from '../cli/commands.ts'
-import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
+import { BACKENDS, mediaOf, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
-import { allDone, aReadyVideo, filesIn } from '../videos/library.ts'
+import {
+  filesIn,
+  putStored,
+  removeStored,
+  storedBytes,
+  storedKeys,
+  type StoreName,
+} from '../harness/stored.ts'
+import { allDone, aReadyVideo } from '../videos/library.ts'
 import { envOf } from './environment.ts'
 
 describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
@@ -27,25 +35,20 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
   })
   afterAll(() => app.stop())
 
-  const audit = (...args: string[]): Promise<Outcome> =>
-    outputs(['audit-library', ...args], envOf(app))
+  const audit = async (...args: string[]): Promise<Outcome> =>
+    await outputs(['audit-library', ...args], await envOf(app))
 
   async function videoOf(id: number): Promise<Video> {
     return (await (await superuser.get(`/content/${id}/`)).json()) as Video
   }
 
-  async function filesOf(id: number): Promise<{ media: string[]; original: string }> {
-    const root = app.settings.media.root
-    const { object_key: key } = await app.app.db
+  async function keysOf(id: number): Promise<{ media: string[]; original: string }> {
+    const { object_key: original } = await app.app.db
       .selectFrom('sources')
       .select('object_key')
       .where('video_id', '=', id)
       .executeTakeFirstOrThrow()
-    const media = (await filesIn(root)).filter((file) => file.startsWith(`videos/${id}/`))
-    return {
-      media: media.map((file) => join(root, file)),
-      original: join(app.settings.originalsDir, key),
-    }
+    return { media: await storedKeys(app, 'media', `videos/${id}/`), original }
   }
 
   async function put(path: string, isOld = true): Promise<string> {
@@ -56,12 +59,11 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
     return path
   }
 
-  /** Other bytes of the same number from `at` on. The file may have other names, so it is a new one. */
-  async function overwrite(path: string, at: number, bytes: Buffer): Promise<void> {
-    const content = await readFile(path)
+  /** Other bytes of the same number from `at` on. */
+  async function overwrite(key: string, at: number, bytes: Buffer): Promise<void> {
+    const content = await storedBytes(app, 'media', key)
     bytes.copy(content, at)
-    await unlink(path)
-    await writeFile(path, content)
+    await putStored(app, 'media', key, content)
   }
 
   test('finds nothing where nothing is wrong', async () => {
@@ -71,13 +73,13 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
   })
 
   test('tells each damage, and mends it where the original is there', async () => {
-    const { media } = await filesOf(ids.repaired)
-    const [first = '', second = ''] = media.filter((file) => /\d+p\.mp4$/.test(file))
-    await rm(media.find((file) => file.endsWith('poster.jpg')) ?? '')
-    const whole = await readFile(first)
+    const { media } = await keysOf(ids.repaired)
+    const [first = '', second = ''] = media.filter((key) => /\d+p\.mp4$/.test(key))
+    const poster = media.find((key) => key.endsWith('poster.jpg')) ?? ''
+    await removeStored(app, 'media', poster)
+    const whole = await storedBytes(app, 'media', first)
     await overwrite(first, whole.lastIndexOf('moof', undefined, 'latin1'), Buffer.from('free'))
-    await unlink(second)
-    await writeFile(second, 'short')
+    await putStored(app, 'media', second, 'short')
     const found = await audit()
     expect(found.code).toBe(1)
     expect(found.stdout).toMatch(/^missing {5}media\/.*poster\.jpg: it is not there \(video 1\)$/m)
@@ -101,11 +103,11 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
       .where('video_id', '=', ids.repaired)
       .limit(1)
       .executeTakeFirstOrThrow()
-    const path = join(app.settings.media.root, key)
     const { offsets = [], lengths = [] } = fragments.video ?? {}
-    const start = (await readFile(path)).indexOf('mdat', offsets[0], 'latin1') + 4
+    const whole = await storedBytes(app, 'media', key)
+    const start = whole.indexOf('mdat', offsets[0], 'latin1') + 4
     const end = (offsets[0] ?? 0) + (lengths[0] ?? 0)
-    await overwrite(path, start, Buffer.alloc(end - start, 0xa5))
+    await overwrite(key, start, Buffer.alloc(end - start, 0xa5))
     expect((await audit()).code).toBe(0)
     const { code, stdout } = await audit('--decode', '--fix')
     expect(stdout).toMatch(/^undecodable media\/videos\//m)
@@ -114,12 +116,15 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
   })
 
   test('what cannot be mended ends with a sentence, or is not offered any more', async () => {
-    const lost = await filesOf(ids.lost)
-    for (const path of [...lost.media, lost.original]) await unlink(path)
-    const reduced = await filesOf(ids.reduced)
-    const rendition = reduced.media.find((file) => file.endsWith('360p.mp4')) ?? ''
-    for (const path of [rendition, reduced.original]) await unlink(path)
-    await unlink((await filesOf(ids.unkept)).original)
+    const lost = await keysOf(ids.lost)
+    for (const key of lost.media) await removeStored(app, 'media', key)
+    const reduced = await keysOf(ids.reduced)
+    const rendition = reduced.media.find((key) => key.endsWith('360p.mp4')) ?? ''
+    await removeStored(app, 'media', rendition)
+    const unkept = await keysOf(ids.unkept)
+    for (const { original } of [lost, reduced, unkept]) {
+      await removeStored(app, 'originals', original)
+    }
 
     const fixed = await audit('--fix')
     expect(fixed.code).toBe(0)
@@ -139,41 +144,82 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
     expect(await audit()).toMatchObject({ code: 0 })
   })
 
-  test('removes what belongs to nothing, and nothing that is young, in work, or another’s', async () => {
-    const { media, intermediatesDir, originalsDir, uploads } = app.settings
-    const source = await app.app.db
-      .selectFrom('sources')
-      .select('id')
-      .where('video_id', '=', ids.reduced)
-      .executeTakeFirstOrThrow()
-    const orphans = await Promise.all([
-      put(join(media.root, `videos/${ids.reduced}/${source.id}-999-1/720p.mp4`)),
-      put(join(media.root, 'videos/900/900-1-1/720p.mp4')),
-      put(join(media.root, 'videos/900/subtitles/lost.vtt')),
-      put(join(originalsDir, 'A23456789012345678901_')),
-      put(join(intermediatesDir, `${ids.reduced}/${source.id}/1-1/video.mp4`)),
-      put(join(uploads.dir, 'B23456789012345678901_')),
-    ])
+  // Objects in a bucket are as old as they are: there is the test after this one.
+  test.runIf(mediaOf(backend) === 'local')(
+    'removes files that belong to nothing, and none that is young, in work, or another’s',
+    async () => {
+      const { media, intermediatesDir, originalsDir, uploads } = app.settings
+      const source = await app.app.db
+        .selectFrom('sources')
+        .select('id')
+        .where('video_id', '=', ids.reduced)
+        .executeTakeFirstOrThrow()
+      const orphans = await Promise.all([
+        put(join(media.root, `videos/${ids.reduced}/${source.id}-999-1/720p.mp4`)),
+        put(join(media.root, 'videos/900/900-1-1/720p.mp4')),
+        put(join(media.root, 'videos/900/subtitles/lost.vtt')),
+        put(join(originalsDir, 'A23456789012345678901_')),
+        put(join(intermediatesDir, `${ids.reduced}/${source.id}/1-1/video.mp4`)),
+        put(join(uploads.dir, 'B23456789012345678901_')),
+      ])
+      const worked = await aSourceInWork()
+      const others = await Promise.all([
+        put(join(media.root, 'videos/holiday 2019.mp4')),
+        put(join(media.root, 'videos/900/900-1-1/young.mp4'), false),
+        put(join(media.root, `videos/${worked.videoId}/${worked.id}-1-1/720p.mp4`)),
+        put(join(intermediatesDir, `${worked.videoId}/${worked.id}/1-1/video.mp4`)),
+        put(join(originalsDir, worked.key)),
+      ])
+      const found = (await audit('--json')).stdout.trim().split('\n')
+      const lines = found.map((line) => JSON.parse(line) as Record<string, unknown>)
+      expect(lines.at(-1)).toEqual({
+        summary: { sources: 4, damaged: 0, orphans: 6, foreign: 1, fixed: 0 },
+      })
+      expect(lines.filter(({ finding }) => finding)).toHaveLength(7)
+      expect((await audit('--fix')).code).toBe(0)
+      const left = await Promise.all(
+        [media.root, originalsDir, intermediatesDir, uploads.dir].map(filesIn),
+      )
+      for (const path of orphans) expect(isAmong(left.flat(), path)).toBe(false)
+      for (const path of others) expect(isAmong(left.flat(), path)).toBe(true)
+    },
+  )
+
+  test('finds what belongs to nothing, once it is old', async () => {
     const worked = await aSourceInWork()
-    const others = await Promise.all([
-      put(join(media.root, 'videos/holiday 2019.mp4')),
-      put(join(media.root, 'videos/900/900-1-1/young.mp4'), false),
-      put(join(media.root, `videos/${worked.videoId}/${worked.id}-1-1/720p.mp4`)),
-      put(join(intermediatesDir, `${worked.videoId}/${worked.id}/1-1/video.mp4`)),
-      put(join(originalsDir, worked.key)),
-    ])
-    const found = (await audit('--json')).stdout.trim().split('\n')
-    const lines = found.map((line) => JSON.parse(line) as Record<string, unknown>)
-    expect(lines.at(-1)).toEqual({
-      summary: { sources: 4, damaged: 0, orphans: 6, foreign: 1, fixed: 0 },
-    })
-    expect(lines.filter(({ finding }) => finding)).toHaveLength(7)
-    expect((await audit('--fix')).code).toBe(0)
-    const left = await Promise.all(
-      [media.root, originalsDir, intermediatesDir, uploads.dir].map(filesIn),
-    )
-    for (const path of orphans) expect(isAmong(left.flat(), path)).toBe(false)
-    for (const path of others) expect(isAmong(left.flat(), path)).toBe(true)
+    const orphans: [StoreName, string][] = [
+      ['media', 'videos/901/901-1-1/720p.mp4'],
+      ['media', 'videos/901/subtitles/lost.vtt'],
+      ['originals', 'E23456789012345678901_'],
+      ['intermediates', '901/901/1-1/video.mp4'],
+    ]
+    const others: [StoreName, string][] = [
+      ['media', `videos/${worked.videoId}/${worked.id}-1-1/720p.mp4`],
+      ['intermediates', `${worked.videoId}/${worked.id}/1-1/video.mp4`],
+      ['originals', worked.key],
+    ]
+    for (const [store, key] of [...orphans, ...others]) await putStored(app, store, key, 'x')
+    const found = async (ageMs: number): Promise<string[]> => {
+      const libraryAudit = createLibraryAudit({
+        ...app.app,
+        clock: { now: () => new Date(Date.now() + ageMs) },
+        uploads: app.settings.uploads,
+        decode: null,
+        multiparts: null,
+      })
+      const keys: string[] = []
+      for await (const orphan of libraryAudit.orphans()) {
+        if (!orphan.key.includes('901')) continue
+        keys.push(orphan.key)
+        await libraryAudit.remove(orphan)
+      }
+      return keys.sort()
+    }
+    const keys = orphans.map(([, key]) => key).sort()
+    expect(await found(0)).toEqual([])
+    expect(await found(2 * 3_600_000)).toEqual(keys)
+    expect(await found(2 * 3_600_000)).toEqual([])
+    for (const [store, key] of others) expect(await storedKeys(app, store)).toContain(key)
   })
 
   test('ends uploads in parts that nobody knows of', async () => {
@@ -213,14 +259,15 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
     expect(aborted).toEqual(['key-lost lost'])
   })
 
+  let works = 10
   /** One that a worker on another machine has in hand. */
   async function aSourceInWork(): Promise<{ id: number; videoId: number; key: string }> {
     const now = new Date()
-    const key = 'C23456789012345678901_'
+    const key = `C234567890123456789${(works += 1)}_`.padEnd(22, '_')
     const video = await app.app.db
       .insertInto('videos')
       .values({
-        ...{ title: 'In work', description: '', category: 'Other' },
+        ...{ title: `In work ${works}`, description: '', category: 'Other' },
         ...{ created_at: now, updated_at: now, published_source_id: null, source_id: null },
       })
       .returning('id')

@@ -60,8 +60,8 @@ describe.each(BACKENDS)('a backup from %s', (backend) => {
     await folder.remove()
   })
 
-  const backUp = (...args: string[]): Promise<Outcome> =>
-    outputs(['backup', backupDir, ...args], { ...envOf(app), SECRET_KEY: KEY })
+  const backUp = async (...args: string[]): Promise<Outcome> =>
+    await outputs(['backup', backupDir, ...args], { ...(await envOf(app)), SECRET_KEY: KEY })
 
   /** An installation without anything, on the other engine. */
   const elsewhere = (): Promise<Record<string, string>> =>

@@ -2,7 +2,7 @@ import { pbkdf2Sync } from 'node:crypto'
 import { copyFile, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
-import type { DatabaseSettings } from '../../server/src/config/settings.ts'
+import type { DatabaseSettings } from '../../server/src/config/database-settings.ts'
 import { openDatabase, type Database } from '../../server/src/db/database.ts'
 import { temporaryFolder } from '../harness/temporary-folder.ts'
 

@@ -29,8 +29,8 @@ afterAll(async () => {
   await folder.remove()
 })
 
-const move = (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
-  outputs(['migrate-storage', ...args], { ...envOf(app), ...env })
+const move = async (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
+  await outputs(['migrate-storage', ...args], { ...(await envOf(app)), ...env })
 
 test('copies everything, and says what to do next', async () => {
   const { code, stdout } = await move(['--from', 'local', '--to-folder', target])
@@ -200,7 +200,7 @@ describe.skipIf(!hasS3)('to a bucket and back', () => {
     expect((await move(['--from', 's3', '--to-folder', back], used)).code).toBe(0)
     const media = await filesIn(join(back, 'media'))
     expect([...media, 'not ours.txt'].sort()).toEqual(await filesIn(app.settings.media.root))
-    const audited = await outputs(['audit-library'], { ...envOf(app), ...used })
+    const audited = await outputs(['audit-library'], { ...(await envOf(app)), ...used })
     expect(audited.stdout).toContain('1 video checked: 0 damaged. 0 files without a row')
   })
 })

@@ -5,15 +5,22 @@ import { importFavorites } from '../moving/django/import-favorites.ts'
 import { importUsers } from '../moving/django/import-users.ts'
 import { importVideos } from '../moving/django/import-videos.ts'
 import { openLegacyDatabase } from '../moving/django/legacy-database.ts'
+import { openLegacyFolder } from '../moving/django/legacy-files.ts'
+import type { LegacyMedia } from '../moving/django/legacy-media.ts'
 import { reprocessImported } from '../moving/django/reprocess.ts'
 import type { ImportReport } from '../moving/django/report.ts'
 import { newId } from '../ports/ids.ts'
+import { legacyS3Settings } from './legacy-s3-settings.ts'
 import { launch, migrateOrExplain } from './lifecycle.ts'
 import { counted, progressLine, type ProgressLine } from './progress-line.ts'
 
 export interface ImportDjangoOptions {
   databaseUrl: string
-  mediaRoot: string
+  /** One of the two. */
+  mediaRoot?: string
+  mediaS3?: string
+  /** False: the bucket is read without a key. */
+  signRequest: boolean
   mediaUrl: string
   copy?: boolean
   reprocess?: boolean
@@ -22,16 +29,17 @@ export interface ImportDjangoOptions {
 
 /** `videoflix import-django`: exit code 1 if something was left out. */
 export async function importDjango(options: ImportDjangoOptions): Promise<void> {
-  const root = resolve(options.mediaRoot)
-  await assertFolder(root)
+  assertOnePlace(options)
+  await using stack = new AsyncDisposableStack()
   const { app, settings } = await launch()
+  stack.defer(() => app.close())
+  const legacyMedia = await openLegacyMedia(options)
+  stack.defer(() => legacyMedia.close())
+  const legacy = await openLegacyDatabase(options.databaseUrl)
+  stack.defer(() => legacy.close())
   const line = progressLine()
-  const legacy = await openLegacyDatabase(options.databaseUrl).catch(async (error: unknown) => {
-    await app.close()
-    throw error
-  })
   try {
-    await migrateOrExplain(app, settings)
+    await migrateOrExplain(settings)
     const needs = {
       db: app.db,
       engine: settings.database.kind,
@@ -45,7 +53,7 @@ export async function importDjango(options: ImportDjangoOptions): Promise<void> 
       ...needs,
       media: app.media,
       originals: app.originals,
-      legacyMedia: { root, url: options.mediaUrl },
+      legacyMedia,
       tools: settings.ffmpeg,
       workDir: join(settings.tasks.workDir, `django-${newId()}`),
       isCopying: options.copy ?? false,
@@ -61,13 +69,37 @@ export async function importDjango(options: ImportDjangoOptions): Promise<void> 
       `${verb} ${counted(users.added.size, 'user')}, ${counted(videos.added.size, 'video')} and ${counted(favorites, 'favourite')}; ` +
         `${counted(users.known.size, 'user')} and ${counted(videos.known.size, 'video')} were here already.`,
     )
+    if (needs.isDryRun && !legacyMedia.isLocal) {
+      say(
+        'Files in the bucket were looked for, not opened: what is no film shows when it is taken over.',
+      )
+    }
     if (reprocessed > 0)
       say(`${counted(reprocessed, 'film')} will be encoded anew when there is time.`)
   } finally {
     line.end()
-    await legacy.close()
-    await app.close()
   }
+}
+
+function assertOnePlace({ mediaRoot, mediaS3 }: ImportDjangoOptions): void {
+  if ((mediaRoot === undefined) !== (mediaS3 === undefined)) return
+  throw new AppError(
+    'invalid',
+    'Say where the files of the original are: --media-root for a folder, or --media-s3 for a bucket.',
+  )
+}
+
+async function openLegacyMedia(options: ImportDjangoOptions): Promise<LegacyMedia> {
+  const { mediaRoot, mediaS3, signRequest: isSigned, mediaUrl: url } = options
+  if (mediaRoot !== undefined) {
+    const root = resolve(mediaRoot)
+    await assertFolder(root)
+    return openLegacyFolder({ root, url })
+  }
+  const settings = legacyS3Settings(mediaS3 ?? '', process.env)
+  // The SDK takes its time to load.
+  const { openLegacyBucket } = await import('../moving/django/legacy-bucket.ts')
+  return await openLegacyBucket({ settings, isSigned, url })
 }
 
 async function assertFolder(root: string): Promise<void> {

@@ -85,7 +85,7 @@ function foldersBelow(folder: string): Folders {
   return {
     originalsDir: join(folder, 'originals'),
     intermediatesDir: join(folder, 'intermediates'),
-    media: { root: join(folder, 'media'), urlPath: '', urlTtlMs: 0 },
+    media: { root: join(folder, 'media') },
   }
 }
 

@@ -78,7 +78,7 @@ async function judge(
     .executeTakeFirst()
   if (there?.created_at.getTime() === user.date_joined.getTime()) return 'known'
   if (there) {
-    return `number ${user.id} is ${there.email} here: import into a database without accounts of its own`
+    return `number ${user.id} is ${there.email} here, an account made before the import: do without this one, or take an empty database and import before the first \`videoflix serve\``
   }
   if (erased.has(user.id)) return 'the account was deleted here'
   const address = normaliseEmail(user.email)

@@ -11,8 +11,8 @@ import { shownFileName, titleOf } from '../../uploads/upload-fields.ts'
 import { raiseLastIds } from '../sequences.ts'
 import { addVideo, mediaKeyOf, originalKeyOf, stateOf, type NewVideo } from './add-video.ts'
 import type { Imported, ImportNeeds } from './import-users.ts'
-import { inspectVideo, type Inspected } from './inspect-video.ts'
-import type { LegacyMedia } from './legacy-files.ts'
+import { findFiles, inspectFiles, type Inspected, type LegacyFiles } from './inspect-video.ts'
+import type { LegacyMedia } from './legacy-media.ts'
 import { legacyVideo, type LegacyVideo } from './legacy-rows.ts'
 import { posterOfFilm, posterOfPicture } from './make-poster.ts'
 
@@ -22,7 +22,7 @@ export interface VideoNeeds extends ImportNeeds {
   legacyMedia: LegacyMedia
   tools: MediaTools
   workDir: string
-  /** Files are copied first, so that nothing is shared with the original. */
+  /** Local files are copied first, so that nothing is shared with the original. */
   isCopying: boolean
   signal: AbortSignal
 }
@@ -61,7 +61,7 @@ async function judge({ db }: VideoNeeds, video: LegacyVideo, erased: Set<number>
     .executeTakeFirst()
   if (there?.created_at.getTime() === video.created_at.getTime()) return 'known'
   if (there) {
-    return `number ${video.id} is “${there.title}” here: import into a database without videos of its own`
+    return `number ${video.id} is “${there.title}” here, uploaded before the import: upload this one by hand, or take an empty database and import before the first \`videoflix serve\``
   }
   return erased.has(video.id) ? 'it was deleted here' : 'new'
 }
@@ -85,21 +85,33 @@ async function importOrTell(
   video: LegacyVideo,
   titles: Set<string>,
 ): Promise<boolean> {
-  const { report } = needs
+  const { report, legacyMedia, isDryRun, workDir } = needs
+  await rm(workDir, { recursive: true, force: true })
+  await mkdir(workDir, { recursive: true, mode: 0o700 })
   try {
-    const inspected = await inspectVideo({ ...needs, media: needs.legacyMedia }, video)
+    const files = await findFiles(legacyMedia, video)
+    const isOpened = !isDryRun || legacyMedia.isLocal
+    const inspected = isOpened ? await inspectFiles(needs, files) : null
     const fields = await readFields(needs, video, titles)
-    for (const notice of inspected.notices) report.notice(`video ${video.id}: ${notice}`)
-    tellState(needs, video, inspected)
+    for (const notice of (inspected ?? files).notices) report.notice(`video ${video.id}: ${notice}`)
+    tellState(needs, video, inspected ? stateOf(inspected) : likelyStateOf(files))
     titles.add(fields.title)
-    if (!needs.isDryRun) await store(needs, video, fields, inspected)
+    if (inspected && !isDryRun) await store(needs, video, fields, inspected)
     return true
   } catch (error) {
     const why = whyLeftOut(error)
     if (why === null) throw error
     report.leftOut(`video ${video.id}: ${why}`)
     return false
+  } finally {
+    await rm(workDir, { recursive: true, force: true })
   }
+}
+
+/** If everything is what its name says. */
+function likelyStateOf({ renditions, original }: LegacyFiles): ReturnType<typeof stateOf> {
+  if (renditions.size > 0) return 'ready'
+  return original ? 'pending' : 'error'
 }
 
 /** Null for what has nothing to do with this one. */
@@ -113,8 +125,12 @@ function whyLeftOut(error: unknown): string | null {
     : null
 }
 
-function tellState({ report }: VideoNeeds, { id }: LegacyVideo, inspected: Inspected): void {
-  switch (stateOf(inspected)) {
+function tellState(
+  { report }: VideoNeeds,
+  { id }: LegacyVideo,
+  state: ReturnType<typeof stateOf>,
+): void {
+  switch (state) {
     case 'ready':
       break
     case 'pending':
@@ -163,26 +179,20 @@ async function store(
   fields: NewVideo['fields'],
   inspected: Inspected,
 ): Promise<void> {
-  const { db, engine, media, workDir } = needs
-  await rm(workDir, { recursive: true, force: true })
-  await mkdir(workDir, { recursive: true, mode: 0o700 })
-  try {
-    for (const { quality, path } of inspected.renditions) {
-      await put(needs, media, mediaKeyOf(video, `${quality}.mp4`), path)
-    }
-    const poster = await makePoster(needs, inspected)
-    if (poster !== null) await media.putFile(mediaKeyOf(video, 'poster.jpg'), poster)
-    const original = await storeOriginal(needs, video, inspected)
-    const added = { video, fields, inspected, original, hasPoster: poster !== null }
-    await transact(db, async (trx) => {
-      await addVideo(trx, added, needs.now)
-      await raiseLastIds(trx, engine, { videos: video.id })
-    })
-    // A running server removes originals without a row, by their age: a linked file is as old as it was.
-    await storeOriginal(needs, video, inspected)
-  } finally {
-    await rm(workDir, { recursive: true, force: true })
+  const { db, engine, media } = needs
+  for (const { quality, path } of inspected.renditions) {
+    await put(needs, media, mediaKeyOf(video, `${quality}.mp4`), path)
   }
+  const poster = await makePoster(needs, inspected)
+  if (poster !== null) await media.putFile(mediaKeyOf(video, 'poster.jpg'), poster)
+  const original = await storeOriginal(needs, video, inspected)
+  const added = { video, fields, inspected, original, hasPoster: poster !== null }
+  await transact(db, async (trx) => {
+    await addVideo(trx, added, needs.now)
+    await raiseLastIds(trx, engine, { videos: video.id })
+  })
+  // A running server removes originals without a row, by their age: a linked file is as old as it was.
+  await storeOriginal(needs, video, inspected)
 }
 
 async function storeOriginal(
@@ -192,16 +202,17 @@ async function storeOriginal(
 ): Promise<NewVideo['original']> {
   if (original === null) return null
   const sizeBytes = await put(needs, needs.originals, originalKeyOf(video), original.path)
-  return { sizeBytes, fileName: shownFileName(basename(original.path)) }
+  return { sizeBytes, fileName: shownFileName(original.name) }
 }
 
 /** What is there, whole, is left: a second run goes on where the first was cut off. */
 async function put(
-  { isCopying, workDir }: VideoNeeds,
+  { isCopying: isWished, legacyMedia, workDir }: VideoNeeds,
   target: ObjectStore,
   key: string,
   path: string,
 ): Promise<number> {
+  const isCopying = isWished && legacyMedia.isLocal
   const { size } = await stat(path)
   const there = await target.find(key)
   if (there?.sizeBytes === size) return size

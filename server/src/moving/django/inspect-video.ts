@@ -1,6 +1,6 @@
 import { MediaFailure } from '../../media/failure.ts'
 import type { MediaTools } from '../../media/tools.ts'
-import { findLegacyFile, type LegacyMedia } from './legacy-files.ts'
+import type { LegacyFile, LegacyMedia } from './legacy-media.ts'
 import type { LegacyVideo } from './legacy-rows.ts'
 import { codecsOf, probeFilm, type ProbedFilm } from './probe-film.ts'
 
@@ -9,39 +9,66 @@ export interface LegacyRendition extends ProbedFilm {
   codecs: string
 }
 
-/** What there is of a video of the original. */
+/** What there is of a video of the original, unopened. */
+export interface LegacyFiles {
+  original: LegacyFile | null
+  /** By quality. */
+  renditions: Map<string, LegacyFile>
+  /** A picture that somebody chose, or that was made. */
+  image: LegacyFile | null
+  notices: string[]
+}
+
+/** The same, opened: paths that can be read. */
 export interface Inspected {
   /** Null where the file is gone; `failure` where it is there and no film. */
-  original: { path: string; film: ProbedFilm | null } | null
+  original: { path: string; name: string; film: ProbedFilm | null } | null
   /** Worst first. */
   renditions: LegacyRendition[]
-  /** A picture that somebody chose, or that was made. */
   image: string | null
   failure: MediaFailure | null
   notices: string[]
 }
 
-export async function inspectVideo(
-  needs: { media: LegacyMedia; tools: MediaTools; signal: AbortSignal },
-  video: LegacyVideo,
-): Promise<Inspected> {
-  const { media, tools, signal } = needs
-  const path = await findLegacyFile(media, video.video_file)
+export async function findFiles(media: LegacyMedia, video: LegacyVideo): Promise<LegacyFiles> {
+  const notices: string[] = []
+  const original = await media.find(video.video_file)
+  if (original === null && video.video_file !== '') notices.push(`${video.video_file} is not there`)
+  const renditions = new Map<string, LegacyFile>()
+  for (const [quality, told] of Object.entries(video.converted_files ?? {})) {
+    const isKnown = /^[1-9]\d{1,3}p$/.test(quality)
+    const file = isKnown ? await media.find(told) : null
+    if (file) renditions.set(quality, file)
+    else if (isKnown) notices.push(`its ${quality} is not there`)
+    else notices.push(`${quality} is no quality that we know`)
+  }
+  return { original, renditions, image: await media.find(video.image_file), notices }
+}
+
+export interface InspectionNeeds {
+  tools: MediaTools
+  /** For copies of what is not on this machine. */
+  workDir: string
+  signal: AbortSignal
+}
+
+export async function inspectFiles(needs: InspectionNeeds, files: LegacyFiles): Promise<Inspected> {
+  const { tools, workDir, signal } = needs
+  const path = (await files.original?.fetch(workDir)) ?? null
   const probed = path === null ? null : await probeFilm(tools, path, signal)
   const failure = probed instanceof MediaFailure ? probed : null
   const film = probed instanceof MediaFailure ? null : probed
-  const notices: string[] = []
-  if (path === null && video.video_file !== '') notices.push(`${video.video_file} is not there`)
+  const notices = [...files.notices]
   const renditions: LegacyRendition[] = []
-  for (const [quality, told] of Object.entries(video.converted_files ?? {})) {
-    const found = await inspectRendition(needs, quality, told)
+  for (const [quality, file] of files.renditions) {
+    const found = await inspectRendition(needs, quality, file)
     if (typeof found === 'string') notices.push(found)
     else renditions.push(found)
   }
   return {
-    original: path === null ? null : { path, film },
+    original: path === null ? null : { path, name: files.original?.name ?? '', film },
     renditions: renditions.sort((one, other) => rank(one) - rank(other)),
-    image: await findLegacyFile(media, video.image_file),
+    image: (await files.image?.fetch(workDir)) ?? null,
     failure,
     notices,
   }
@@ -53,14 +80,11 @@ function rank({ quality }: LegacyRendition): number {
 
 /** Or why it is not taken over. */
 async function inspectRendition(
-  { media, tools, signal }: { media: LegacyMedia; tools: MediaTools; signal: AbortSignal },
+  { tools, workDir, signal }: InspectionNeeds,
   quality: string,
-  told: unknown,
+  file: LegacyFile,
 ): Promise<LegacyRendition | string> {
-  if (!/^[1-9]\d{1,3}p$/.test(quality)) return `${quality} is no quality that we know`
-  const path = await findLegacyFile(media, told)
-  if (path === null) return `its ${quality} is not there`
-  const film = await probeFilm(tools, path, signal)
+  const film = await probeFilm(tools, await file.fetch(workDir), signal)
   if (film instanceof MediaFailure) return `its ${quality} does not play: ${film.sentence}`
   const codecs = await codecsOf(film, signal)
   if (codecs === null) return `its ${quality} is not H.264 and AAC in MP4`

@@ -1,44 +1,23 @@
 import { realpath, stat } from 'node:fs/promises'
-import { isAbsolute, join, relative, resolve } from 'node:path'
+import { basename, isAbsolute, join, relative, resolve } from 'node:path'
+import type { LegacyMedia } from './legacy-media.ts'
+import { namesMeantBy } from './legacy-names.ts'
 
-/** Where the original keeps its files, and below which path it serves them. */
-export interface LegacyMedia {
-  root: string
-  /** `/media/` */
-  url: string
-}
-
-/** A file of the original, by what a row says of it: a path below the root, an absolute one, or a URL. Null: not there. */
-export async function findLegacyFile(media: LegacyMedia, told: unknown): Promise<string | null> {
-  if (typeof told !== 'string' || told.trim() === '') return null
-  for (const candidate of candidates(media, told.trim())) {
-    const path = await fileWithin(media.root, candidate)
-    if (path !== null) return path
-  }
-  return null
-}
-
-function candidates({ root, url }: LegacyMedia, told: string): string[] {
-  const path = pathOf(told)
-  const ways = new Set([path, path.replace(/^\/+/, '')])
-  const below = path.indexOf(url)
-  if (below >= 0) ways.add(path.slice(below + url.length))
+/** Files below a folder, which the original serves below the path `url`, such as `/media/`. */
+export function openLegacyFolder({ root, url }: { root: string; url: string }): LegacyMedia {
   // As a container sees it: /app/media/videos/1.mp4.
-  const folder = `/${root.split('/').at(-1)}/`
-  const inContainer = path.indexOf(folder)
-  if (inContainer >= 0) ways.add(path.slice(inContainer + folder.length))
-  return [...ways].flatMap((way) => [way, decoded(way)])
-}
-
-function pathOf(told: string): string {
-  return /^https?:\/\//i.test(told) && URL.canParse(told) ? new URL(told).pathname : told
-}
-
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path)
-  } catch {
-    return path
+  const starts = [url, `/${basename(root)}/`]
+  return {
+    async find(told) {
+      if (typeof told !== 'string' || told.trim() === '') return null
+      for (const name of namesMeantBy(told.trim(), starts)) {
+        const path = await fileWithin(root, name)
+        if (path !== null) return { name: basename(path), fetch: () => Promise.resolve(path) }
+      }
+      return null
+    },
+    isLocal: true,
+    close: () => {},
   }
 }
 
