@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
 import type { RedisLink } from '../ports/redis/redis.ts'
+import { within } from './within.ts'
 
 export interface Health {
   status: 'ok' | 'error'
@@ -28,17 +29,6 @@ export function healthCheck(needs: { db: Database; redis: RedisLink | null }): C
 }
 
 async function isAnswering(ask: () => Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), TIMEOUT_MS)
-  })
-  const answer = ask().then(
-    () => true,
-    () => false,
-  )
-  try {
-    return await Promise.race([answer, late])
-  } finally {
-    clearTimeout(timer)
-  }
+  const answer = ask().then(() => true)
+  return (await within(answer, TIMEOUT_MS)) !== null
 }

@@ -1,11 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { readCookie, type CookieNames } from './cookies.ts'
 import { AppError } from '../errors.ts'
+import type { MayMonitor } from './monitor-access.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { Refusal, Viewer } from '../sessions/viewer.ts'
 
-/** Who may call a route. Every route says so, or the server does not start. */
-export type Access = 'public' | 'viewer' | 'superuser'
+/**
+ * Who may call a route. Every route says so, or the server does not start. `monitor` are those who watch over the
+ * program; to anybody else such a route is not there.
+ */
+export type Access = 'public' | 'viewer' | 'superuser' | 'monitor'
 
 const NOT_SIGNED_IN = { detail: 'Authentication credentials were not provided.' }
 
@@ -26,23 +30,26 @@ const REFUSALS: Record<Refusal, object> = {
   user_not_found: { detail: 'User not found', code: 'user_not_found' },
 }
 
+const NOT_FOUND = { detail: 'Not found.' }
 const FORBIDDEN = { detail: 'You do not have permission to perform this action.' }
 
 export interface Authentication {
   /** The fast way in: public, or a token that was checked a moment ago. False says nothing; ask `admit`. */
   recognise(request: FastifyRequest, access: Access): boolean
-  /** Sets `request.viewer`, or answers 401 or 403 and says false. */
+  /** Sets `request.viewer`, or answers 401, 403 or 404 and says false. */
   admit(request: FastifyRequest, reply: FastifyReply, access: Access): Promise<boolean>
 }
 
 export function createAuthentication(needs: {
   sessions: Sessions
   cookies: CookieNames
+  mayMonitor: MayMonitor
 }): Authentication {
-  const { sessions, cookies } = needs
+  const { sessions, cookies, mayMonitor } = needs
   return {
     recognise(request, access) {
       if (access === 'public') return true
+      if (access === 'monitor') return mayMonitor(request.raw)
       const token = accessTokenOf(request, cookies)
       const viewer = token === null ? null : sessions.recall(token)
       if (!viewer || (access === 'superuser' && !viewer.isSuperuser)) return false
@@ -52,6 +59,11 @@ export function createAuthentication(needs: {
 
     async admit(request, reply, access) {
       if (access === 'public') return true
+      if (access === 'monitor') {
+        const isAdmitted = mayMonitor(request.raw)
+        if (!isAdmitted) reply.code(404).send(NOT_FOUND)
+        return isAdmitted
+      }
       const token = accessTokenOf(request, cookies)
       const viewer = token === null ? 'missing' : await sessions.check(token)
       if (typeof viewer === 'string') {

@@ -5,6 +5,7 @@ import swagger from '@fastify/swagger'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { render } from '../templates/templates.ts'
 import { VERSION } from '../version.ts'
+import type { Access } from './authentication.ts'
 import type { Server } from './server.ts'
 
 /** Swagger UI as that package carries it; its plugin would keep a page of its own, with inline scripts. */
@@ -30,6 +31,7 @@ export async function describeRoutes(server: Server, cookieName: string): Promis
         securitySchemes: {
           cookie: { type: 'apiKey', in: 'cookie', name: cookieName },
           bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+          metrics: { type: 'http', scheme: 'bearer' },
         },
       },
       tags: ['Accounts', 'Sessions', 'Catalogue', 'Administration', 'Health'].map((name) => ({
@@ -38,19 +40,24 @@ export async function describeRoutes(server: Server, cookieName: string): Promis
     },
     transform: ({ schema, url, route, ...rest }) => {
       const described = jsonSchemaTransform({ schema, url, route, ...rest })
-      const isOpen = route.config?.access === 'public'
       const { documentedBody } = route.config ?? {}
       return {
         url: described.url,
         schema: {
           ...described.schema,
           ...(documentedBody && { body: documentedBody }),
-          security: isOpen ? [] : [{ cookie: [] }, { bearer: [] }],
+          security: securityOf(route.config?.access),
         },
       }
     },
     transformObject: jsonSchemaTransformObject,
   })
+}
+
+/** `{}` stands for nothing: a program on the server's machine needs no token. */
+function securityOf(access: Access | undefined): Record<string, string[]>[] {
+  if (access === 'public') return []
+  return access === 'monitor' ? [{}, { metrics: [] }] : [{ cookie: [] }, { bearer: [] }]
 }
 
 /** Readable documentation at `/docs/`, from this server alone; its files are read when they are asked for. */

@@ -25,6 +25,8 @@ import { serializerCompiler } from './serializer.ts'
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
+    /** Also where the request names a host that is not ours: probes and scrapers ask for addresses. */
+    acceptsAnyHost?: boolean
     /** Whoever has a signed URL is let through to the route, which checks it; there is no viewer then. */
     acceptsSignature?: boolean
     errorShape?: ErrorShape
@@ -68,6 +70,8 @@ export async function createServer(needs: {
   isHttps: boolean
   /** Where requests are counted; in this process without. */
   rateLimits?: FastifyRateLimitStoreCtor | undefined
+  /** Adds hooks that see every request before all others. */
+  watch: (server: Server) => void
 }): Promise<Server> {
   const { settings, authentication, origins } = needs
   const isProxied = settings.trustedProxies.length > 0
@@ -85,7 +89,8 @@ export async function createServer(needs: {
     routerOptions: { maxParamLength: 512 },
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
-    return503OnClosing: true,
+    // What came before the last connection was closed is answered like everything else.
+    return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       limitBodyTime(request, reply)
       void sendError(error, request, reply.header('vary', 'Origin'))
@@ -114,12 +119,14 @@ export async function createServer(needs: {
     credentials: settings.corsCredentials,
     mediaPath: settings.media.urlPath,
   }
+  needs.watch(server)
   // Every request passes here: no promise is made where none is needed.
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers)
     limitBodyTime(request, reply)
     if (isProxied) mendForwardedFor(request)
-    if (!origins.isOurHost(hostOf(request.raw))) {
+    const isOurs = origins.isOurHost(hostOf(request.raw))
+    if (!isOurs && !request.routeOptions.config.acceptsAnyHost) {
       const detail = 'Invalid host header: add the name to ALLOWED_HOSTS.'
       reply.code(400).send({ detail })
     } else if (shareWithOrigin(request, reply, sharing)) reply.code(200).send()

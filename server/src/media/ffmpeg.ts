@@ -1,3 +1,4 @@
+import { tracingChannel } from 'node:diagnostics_channel'
 import { availableParallelism, constants, totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MediaFailure } from './failure.ts'
@@ -77,6 +78,15 @@ export interface Finished {
   stderr: string
 }
 
+/** For whoever watches: each run of a program, from its start until nothing is left of it. */
+export const toolRuns = tracingChannel<ToolRun>('videoflix:media-tool')
+
+export interface ToolRun {
+  bin: string
+  result?: unknown
+  error?: unknown
+}
+
 /**
  * Runs ffmpeg or ffprobe: the only place of the project that does. The child gets no secrets, no
  * stdin, low priority, limits, a sandbox as good as the machine has, and nothing of it is left when
@@ -94,7 +104,7 @@ export async function run(run: Run): Promise<Finished> {
   run.signal.throwIfAborted()
   const bin = findProgram(run.bin)
   if (bin === null) throw toolMissing(`${run.bin} is not there`)
-  return await follow(run, sandbox, bin)
+  return await toolRuns.tracePromise(() => follow(run, sandbox, bin), { bin })
 }
 
 function follow(run: Run, sandbox: Sandbox, bin: string): Promise<Finished> {
