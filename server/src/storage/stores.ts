@@ -39,7 +39,7 @@ export async function openStores(settings: Settings): Promise<Stores> {
 }
 
 export function localStores(
-  settings: Pick<Settings, 'originalsDir' | 'intermediatesDir' | 'media'>,
+  settings: Pick<Settings, 'originalsDir' | 'intermediatesDir'> & { media: { root: string } },
 ): Stores {
   return {
     originals: localStore(settings.originalsDir),
