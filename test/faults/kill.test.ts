@@ -264,7 +264,7 @@ describe('a worker of its own', () => {
     await expect
       .poll(async () => (await uploader.find(upload))?.source?.progress?.step, A_WHILE)
       .toBe('encode')
-    frozen.kill('SIGSTOP')
+    await freezeOutsideOfWrites(frozen)
 
     const successor = startWorker()
     await expect
@@ -301,6 +301,26 @@ describe('a worker of its own', () => {
     await stopInOrder(server)
   })
 })
+
+/** In the middle of a write it would keep SQLite locked for everybody; only PostgreSQL ends such a transaction by itself. */
+async function freezeOutsideOfWrites(worker: Child): Promise<void> {
+  const { settings } = readSettings(env, folder.path)
+  const db = await openDatabase(settings.database)
+  try {
+    for (;;) {
+      worker.kill('SIGSTOP')
+      const isFree = await db
+        .transaction()
+        .execute(() => Promise.resolve(true))
+        .catch(() => false)
+      if (isFree) return
+      worker.kill('SIGCONT')
+      await pause(10)
+    }
+  } finally {
+    await db.destroy()
+  }
+}
 
 async function stopWorker(worker: Child): Promise<void> {
   worker.kill('SIGTERM')

@@ -13,6 +13,11 @@ export interface Upload {
   film: Buffer
 }
 
+interface Page {
+  results: AdminVideo[]
+  next: string | null
+}
+
 const TUS = { 'tus-resumable': '1.0.0' }
 const PIECES_PER_PATCH = 5
 const PATCHES = 8
@@ -93,9 +98,14 @@ export class Uploader {
   }
 
   async videos(): Promise<AdminVideo[]> {
-    const reply = await this.#client.get('/admin/api/videos/?limit=100')
-    if (reply.status !== 200) throw new Error(`videos: ${reply.status}`)
-    return ((await reply.json()) as { results: AdminVideo[] }).results
+    const videos: AdminVideo[] = []
+    for (let page = 1; ; page += 1) {
+      const reply = await this.#client.get(`/admin/api/videos/?page=${page}&page_size=100`)
+      if (reply.status !== 200) throw new Error(`videos: ${reply.status}`)
+      const { results, next } = (await reply.json()) as Page
+      videos.push(...results)
+      if (next === null) return videos
+    }
   }
 
   async find(upload: Upload): Promise<AdminVideo | undefined> {
