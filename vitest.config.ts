@@ -15,6 +15,7 @@ export default defineConfig({
         test: {
           name: 'journeys',
           include: ['test/**/*.test.ts'],
+          globalSetup: ['test/harness/shared-s3.setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
           // Each has its own servers and ffmpeg: more at once only makes them slow.

@@ -253,7 +253,11 @@ test.each(BACKENDS)('a link that waits to be mailed ends with the password, on %
   const reset = { ...link, new_password: 'four lamps in a row' }
   expect((await client.post('/users/reset-password/', reset)).status).toBe(200)
 
-  const worker = app.app.createWorker({ pid: process.pid + 1, isRunning: () => true })
+  const worker = app.app.createWorker({
+    pid: process.pid + 1,
+    memoryBytes: 2 ** 31,
+    isRunning: () => true,
+  })
   worker.start()
   await worker.idle()
   const subjects = smtp.mails.map((mail) => mail.subject)

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { Secret, TOTP } from 'otpauth'
 import { describe, expect, test } from 'vitest'
-import type { DatabaseSettings } from '../../server/src/config/settings.ts'
+import { databaseSettings } from '../../server/src/config/database-settings.ts'
 import { openDatabase } from '../../server/src/db/database.ts'
 import { BACKENDS } from '../harness/app.ts'
 import { Client } from '../harness/client.ts'
@@ -207,11 +207,7 @@ function spellingsOf(secret: string): string[] {
 }
 
 async function dumpOf(dataDir: string, url: string | undefined): Promise<string> {
-  const settings: DatabaseSettings =
-    url === undefined
-      ? { kind: 'sqlite', file: join(dataDir, 'videoflix.sqlite3') }
-      : { kind: 'postgres', url, requireTls: false, rootCertificateFile: null }
-  const db = await openDatabase(settings)
+  const db = await openDatabase(databaseSettings(url ? { DATABASE_URL: url } : {}, dataDir))
   try {
     const dumps: string[] = []
     for (const { name } of await db.introspection.getTables()) {

@@ -10,7 +10,8 @@ import { freePort } from './free-port.ts'
 import { has } from './programs.ts'
 import { startPostgres } from './postgres.ts'
 import { startRedis } from './redis.ts'
-import { startS3, type S3 } from './s3.ts'
+import { hasS3, type S3Service } from './s3.ts'
+import { sharedS3 } from './shared-s3.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 /** A clock that a test moves. It starts at the real time, because cookies and signatures are real. */
@@ -26,17 +27,22 @@ export class TestClock implements Clock {
 
 export const SUPERUSER = { email: 'admin@example.com', password: 'correct horse battery' }
 
+/** As `main/` tells it. */
+export const THIS_PROCESS = { pid: process.pid, memoryBytes: 2 ** 31, isRunning: () => true }
+
 /** The whole program in this process: the real app on a real database and a real port, with a worker. */
 export interface TestApp extends AsyncDisposable {
   app: App
   server: Server
   worker: Worker
   settings: Settings
-  /** With `media: 's3'`. */
-  s3: S3 | null
+  /** Null where media is local. */
+  s3: S3Service | null
   clock: TestClock
   /** Without a slash at its end. */
   origin: string
+  /** What URLs of media begin with. */
+  mediaUrl: string
   /** Log lines, parsed. */
   logs: Record<string, unknown>[]
   /** A client without cookies. */
@@ -48,7 +54,7 @@ export interface TestApp extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** The databases every journey runs on; PostgreSQL with a Redis beside it, as it is deployed. */
+/** What every journey runs on: all in one process and a folder, and on PostgreSQL, Redis and S3, as it is deployed. */
 export const BACKENDS = has('postgres') ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
 export type Backend = (typeof BACKENDS)[number]
 
@@ -61,13 +67,18 @@ const UNLIMITED = {
 }
 
 export async function startApp(
-  options: { backend?: Backend; media?: 'local' | 's3'; env?: Record<string, string> } = {},
+  options: {
+    backend?: Backend
+    /** S3 is the one that all journeys share, unless another is given. */
+    media?: 'local' | 's3' | S3Service
+    env?: Record<string, string>
+  } = {},
 ): Promise<TestApp> {
-  const { backend = 'sqlite', media = 'local', env = {} } = options
+  const { backend = 'sqlite', media = mediaOf(backend), env = {} } = options
   const folder = await temporaryFolder()
   const postgres = backend === 'postgres' ? await startPostgres() : null
   const redis = backend === 'postgres' && has('redis') ? await startRedis() : null
-  const s3 = media === 's3' ? await startS3() : null
+  const s3 = media === 's3' ? await sharedS3() : media === 'local' ? null : media
   const port = await freePort()
   const origin = `http://127.0.0.1:${port}`
   const { settings } = readSettings(
@@ -76,6 +87,7 @@ export async function startApp(
       PORT: String(port),
       DEBUG: 'True',
       MIN_FREE_DISK_BYTES: '0',
+      JOB_CONCURRENCY: '1',
       ...UNLIMITED,
       ...(postgres && { DATABASE_URL: await postgres.databaseUrl() }),
       ...(redis && { REDIS_URL: redis.url }),
@@ -90,14 +102,15 @@ export async function startApp(
     { write: (line: string) => void logs.push(JSON.parse(line) as Record<string, unknown>) },
   )
   const clock = new TestClock()
-  const app = await createApp({ settings, backendOrigin: origin, log, clock })
+  const backendOrigin = env['BACKEND_ORIGIN'] ?? origin
+  const app = await createApp({ settings, backendOrigin, log, clock })
   await migrate(app.db, settings.database.kind)
   if (!(await app.accounts.emailExists(SUPERUSER.email))) {
     await app.accounts.createSuperuser({ ...SUPERUSER, username: null })
   }
-  const server = await app.createServer()
+  const server = await app.createServer(THIS_PROCESS)
   await server.listen(settings.listen)
-  const worker = app.createWorker({ pid: process.pid, isRunning: () => true })
+  const worker = app.createWorker(THIS_PROCESS)
   worker.start()
 
   const client = (): Client => new Client(origin)
@@ -113,7 +126,7 @@ export async function startApp(
     await app.close()
     await postgres?.stop()
     await redis?.stop()
-    await s3?.stop()
+    if (settings.s3) await s3?.empty(settings.s3.bucket)
     await folder.remove()
   }
   let viewers = 0
@@ -125,6 +138,7 @@ export async function startApp(
     s3,
     clock,
     origin,
+    mediaUrl: s3 ? `${s3.endpoint}/${settings.s3?.bucket}/media/` : `${origin}/media/`,
     logs,
     client,
     superuser: () => signedIn(SUPERUSER),
@@ -141,4 +155,9 @@ export async function startApp(
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** Where media is unless a test says otherwise. */
+export function mediaOf(backend: Backend): 'local' | 's3' {
+  return backend === 'postgres' && hasS3 ? 's3' : 'local'
 }

@@ -1,5 +1,6 @@
 // Outlives the test process just long enough to end what it left: standard input closes when the
 // test process goes, however it goes, and what is registered by then is ended and removed.
+import { spawnSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -18,6 +19,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   else remains.delete(message.id)
 }
 await endProcesses([...remains.values()].filter((one) => one.kind === 'process'))
+for (const one of remains.values())
+  if (one.kind === 'mount') spawnSync('umount', ['--lazy', one.path])
 for (const one of remains.values())
   if (one.kind === 'folder') await rm(one.path, { recursive: true, force: true, maxRetries: 5 })
 

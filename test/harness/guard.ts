@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url'
 
 /** What a test process leaves on the machine if it dies. A process is the leader of its own group. */
 export type Remains =
-  { kind: 'process'; pid: number; signal: NodeJS.Signals } | { kind: 'folder'; path: string }
+  | { kind: 'process'; pid: number; signal: NodeJS.Signals }
+  | { kind: 'folder'; path: string }
+  | { kind: 'mount'; path: string }
 
 export interface GuardMessage {
   id: number

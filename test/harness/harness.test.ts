@@ -1,11 +1,13 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createTransport } from 'nodemailer'
 import { Client } from 'pg'
 import { expect, test } from 'vitest'
+import { startApp } from './app.ts'
 import { startChild } from './child.ts'
 import { startChromium } from './chromium.ts'
 import { startPostgres } from './postgres.ts'
@@ -13,6 +15,7 @@ import { has } from './programs.ts'
 import { hasS3, startS3 } from './s3.ts'
 import { sendToRedis, startRedis } from './redis.ts'
 import { startSmtp } from './smtp.ts'
+import { putStored, storedKeys } from './stored.ts'
 
 test.skipIf(!has('postgres'))('gives each caller an empty PostgreSQL database', async () => {
   await using postgres = await startPostgres()
@@ -26,6 +29,38 @@ test.skipIf(!has('postgres'))('gives each caller an empty PostgreSQL database', 
     await client.end()
   }
 })
+
+test.skipIf(!has('postgres'))(
+  'a PostgreSQL may be killed and come back, and freeze and thaw',
+  async () => {
+    await using postgres = await startPostgres()
+    const url = await postgres.databaseUrl()
+    const query = async (sql: string): Promise<unknown[]> => {
+      const client = new Client(url)
+      client.on('error', () => {})
+      await client.connect()
+      try {
+        return (await client.query(sql)).rows as unknown[]
+      } finally {
+        await client.end()
+      }
+    }
+    await query('create table films as select 7 as id')
+    await postgres.kill()
+    await expect(query('select 1')).rejects.toThrow('ECONNREFUSED')
+    await postgres.comeBack()
+    expect(await query('select id from films')).toEqual([{ id: 7 }])
+
+    await postgres.freeze()
+    let isAnswered = false
+    const answer = query('select id from films').finally(() => (isAnswered = true))
+    // The kernel still accepts connections.
+    await once(connect(postgres.port, '127.0.0.1'), 'connect')
+    expect(isAnswered).toBe(false)
+    postgres.thaw()
+    expect(await answer).toEqual([{ id: 7 }])
+  },
+)
 
 test.skipIf(!has('redis'))('gives a Redis server that answers, until it is stopped', async () => {
   const redis = await startRedis()
@@ -46,6 +81,21 @@ test.skipIf(!hasS3)(
     await expect(fetch(s3.endpoint)).rejects.toThrow('fetch failed')
     await s3.comeBack()
     expect((await fetch(`${s3.endpoint}/${names[0]}/`)).status).toBe(403)
+  },
+)
+
+test.skipIf(!hasS3)(
+  'shares one S3 among all apps, and leaves nothing of theirs in it',
+  async () => {
+    const [one, other] = await Promise.all([startApp({ media: 's3' }), startApp({ media: 's3' })])
+    expect(one.s3?.endpoint).toBe(other.s3?.endpoint)
+    expect(one.settings.s3?.bucket).not.toBe(other.settings.s3?.bucket)
+    await putStored(one, 'media', 'film', 'bytes')
+    expect(await storedKeys(one, 'media')).toEqual(['film'])
+    expect(await storedKeys(other, 'media')).toEqual([])
+    await one.stop()
+    expect(await storedKeys(one, 'media')).toEqual([])
+    await other.stop()
   },
 )
 

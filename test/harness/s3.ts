@@ -3,7 +3,14 @@ import { randomUUID } from 'node:crypto'
 import { chown, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import {
+  AbortMultipartUploadCommand,
+  CreateBucketCommand,
+  DeleteObjectsCommand,
+  ListMultipartUploadsCommand,
+  paginateListObjectsV2,
+  S3Client,
+} from '@aws-sdk/client-s3'
 import { startChild, type Child } from './child.ts'
 import { freePort } from './free-port.ts'
 import { has, programPath } from './programs.ts'
@@ -18,18 +25,27 @@ export const hasS3 = has('radosgw') && has('ceph-mon') && has('ceph-osd')
 
 const CREDENTIALS = { accessKeyId: 'videoflixtests', secretAccessKey: 'secretofvideoflixtests' }
 
-export interface S3 extends AsyncDisposable {
+/** A service that others may use as well. */
+export interface S3Service {
   endpoint: string
   credentials: { accessKeyId: string; secretAccessKey: string }
   /** As its owner; for what tests arrange and look at. */
   client: S3Client
   /** Makes a fresh, empty, private bucket and gives its name. */
   bucket(): Promise<string>
-  /** Settings for a fresh bucket, as the environment has them. */
-  env(): Promise<Record<string, string>>
+  /** Settings for a bucket, as the environment has them; for a fresh one if none is named. */
+  env(bucket?: string): Promise<Record<string, string>>
+  /** Removes what is in a bucket: all of it is in memory. */
+  empty(bucket: string): Promise<void>
+}
+
+export interface S3 extends S3Service, AsyncDisposable {
   /** Nobody answers until `comeBack`; what is stored stays. */
   goAway(): Promise<void>
   comeBack(): Promise<void>
+  /** It accepts connections, and answers nothing until `thaw`. */
+  freeze(): void
+  thaw(): void
   stop(): Promise<void>
 }
 
@@ -96,6 +112,26 @@ function running(
   stop: () => Promise<void>,
 ): S3 {
   let gateway = first
+  const service = serviceAt(endpoint)
+  const stopAll = async (): Promise<void> => {
+    service.client.destroy()
+    await stop()
+  }
+  return {
+    ...service,
+    goAway: () => gateway.stop(),
+    async comeBack() {
+      gateway = await startGateway()
+    },
+    freeze: () => gateway.kill('SIGSTOP'),
+    thaw: () => gateway.kill('SIGCONT'),
+    stop: stopAll,
+    [Symbol.asyncDispose]: stopAll,
+  }
+}
+
+/** The service of `startS3`, also where another process has started it. */
+export function serviceAt(endpoint: string): S3Service {
   const client = new S3Client({
     endpoint,
     region: 'us-east-1',
@@ -104,36 +140,36 @@ function running(
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
   })
-  let buckets = 0
   async function bucket(): Promise<string> {
-    const name = `films-${(buckets += 1)}`
+    const name = `films-${randomUUID()}`
     await client.send(new CreateBucketCommand({ Bucket: name }))
     return name
-  }
-  const stopAll = async (): Promise<void> => {
-    client.destroy()
-    await stop()
   }
   return {
     endpoint,
     credentials: CREDENTIALS,
     client,
     bucket,
-    async env() {
+    async env(name) {
       return {
         USE_S3_MEDIA: 'True',
-        AWS_STORAGE_BUCKET_NAME: await bucket(),
+        AWS_STORAGE_BUCKET_NAME: name ?? (await bucket()),
         AWS_S3_ENDPOINT_URL: endpoint,
         AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
         AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
       }
     },
-    goAway: () => gateway.stop(),
-    async comeBack() {
-      gateway = await startGateway()
+    async empty(Bucket) {
+      for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket })) {
+        const Objects = Contents.map(({ Key }) => ({ Key }))
+        if (Objects.length === 0) break
+        await client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } }))
+      }
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket }))
+      for (const { Key, UploadId } of Uploads) {
+        await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }))
+      }
     },
-    stop: stopAll,
-    [Symbol.asyncDispose]: stopAll,
   }
 }
 

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { programsIn } from '../faults/auditor.ts'
 import { film } from '../films.ts'
 import { BACKENDS } from '../harness/app.ts'
-import { adminVideo, filesIn, until, upload } from '../videos/library.ts'
+import { filesIn, storedKeys } from '../harness/stored.ts'
+import { adminVideo, until, upload } from '../videos/library.ts'
 import { startReceiver } from '../webhooks/receiver.ts'
 import { startCluster, type Cluster } from './cluster.ts'
 import { frameTimesMs } from './frames.ts'
@@ -125,12 +126,13 @@ async function expectEveryFrameOnce(video: AdminVideo, path: string): Promise<vo
   }
 }
 
-async function expectNothingLeft({ settings, db }: Cluster): Promise<void> {
+async function expectNothingLeft(cluster: Cluster): Promise<void> {
+  const { settings, db } = cluster
   const isTidied = async (): Promise<boolean> =>
-    (await filesIn(settings.intermediatesDir)).length === 0
+    (await storedKeys(cluster, 'intermediates')).length === 0
   await until(isTidied, 'the intermediates are gone')
   const named = await db.selectFrom('renditions').select('object_key').execute()
-  const files = await filesIn(settings.media.root)
+  const files = await storedKeys(cluster, 'media')
   expect(files.filter((file) => file.endsWith('.mp4'))).toEqual(
     named.map((row) => row.object_key).toSorted(),
   )

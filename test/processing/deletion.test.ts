@@ -2,12 +2,13 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { transact } from '../../server/src/db/database.ts'
-import { enqueueTidy } from '../../server/src/videos/library.ts'
+import { enqueueTidy } from '../../server/src/videos/tidy-tasks.ts'
 import { badFilm } from '../films.ts'
 import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
+import { storedKeys } from '../harness/stored.ts'
 import { temporaryFolder } from '../harness/temporary-folder.ts'
-import { adminVideo, allDone, filesIn, replaceSource, until, upload } from '../videos/library.ts'
+import { adminVideo, allDone, replaceSource, until, upload } from '../videos/library.ts'
 import {
   aCopyableFilm,
   aCopyableFilmWithSubtitles,
@@ -69,7 +70,7 @@ describe.each(BACKENDS)('in the middle of processing, on %s', (backend) => {
     await until(isTidied, 'all is tidied that is due')
   }
 
-  const originals = (): Promise<string[]> => filesIn(app.settings.originalsDir)
+  const originals = (): Promise<string[]> => storedKeys(app, 'originals')
 
   test.each(STAGES)('a video that is deleted leaves nothing: %s', async (stage, step) => {
     const others = await originals()
@@ -150,10 +151,9 @@ describe.each(BACKENDS)('in the middle of processing, on %s', (backend) => {
     await writeFile(half, 'half')
     const stale = `videos/${id}/${sourceId}-999999-1/360p.mp4`
     await media.putFile(stale, half)
-    const { root } = app.settings.media
     const stored = async (): Promise<string[]> => [
-      ...(await filesIn(join(root, 'videos', String(id)))),
-      ...(await filesIn(join(app.settings.intermediatesDir, String(id)))),
+      ...(await storedKeys(app, 'media', `videos/${id}/`)),
+      ...(await storedKeys(app, 'intermediates', `${id}/`)),
     ]
     const files = await stored()
     expect(files.filter((file) => file.endsWith('360p.mp4'))).toHaveLength(3)

@@ -1,10 +1,10 @@
-import { join } from 'node:path'
 import type { AdminVideo, ProcessingStep } from '@videoflix/contract'
 import { bytes, make, remux } from '../films.ts'
 import type { TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
 import { expect } from 'vitest'
-import { adminVideo, allDone, filesIn, until, upload } from '../videos/library.ts'
+import { filesIn, storedKeys } from '../harness/stored.ts'
+import { adminVideo, allDone, until, upload } from '../videos/library.ts'
 
 /** What the journeys of steps arrange and look at. */
 
@@ -59,8 +59,8 @@ export async function statusesOf(urls: string[]): Promise<number[]> {
 }
 
 /** What there is of a video besides its row: files in the stores, and rows that name them. */
-export async function leftOf({ app, settings }: TestApp, id: number): Promise<string[]> {
-  const { db } = app
+export async function leftOf(app: TestApp, id: number): Promise<string[]> {
+  const { db } = app.app
   const tables = ['renditions', 'fragment_indexes', 'audio_tracks', 'subtitles'] as const
   const rows = await Promise.all(
     tables.map(async (table) => {
@@ -75,9 +75,9 @@ export async function leftOf({ app, settings }: TestApp, id: number): Promise<st
   )
   return [
     ...rows.flat(),
-    ...(await filesIn(join(settings.media.root, 'videos', String(id)))),
-    ...(await filesIn(join(settings.intermediatesDir, String(id)))),
-    ...(await filesIn(settings.tasks.workDir)),
+    ...(await storedKeys(app, 'media', `videos/${id}/`)),
+    ...(await storedKeys(app, 'intermediates', `${id}/`)),
+    ...(await filesIn(app.settings.tasks.workDir)),
   ]
 }
 

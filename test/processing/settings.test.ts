@@ -2,14 +2,15 @@ import { describe, expect, test } from 'vitest'
 import { badFilm, make } from '../films.ts'
 import { BACKENDS, startApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
-import { adminVideo, allDone, filesIn, replaceSource } from '../videos/library.ts'
+import { storedKeys } from '../harness/stored.ts'
+import { adminVideo, allDone, replaceSource } from '../videos/library.ts'
 import { aCopyableFilm, aReadyVideo, leftOf, statusesOf, urlsOf } from './library.ts'
 
 describe.each(BACKENDS)('with KEEP_ORIGINAL=False, on %s', (backend) => {
   test('an original goes when its video plays, which then cannot be processed again', async () => {
     await using app = await startApp({ backend, env: { KEEP_ORIGINAL: 'False' } })
     const superuser = await app.superuser()
-    const originals = (): Promise<string[]> => filesIn(app.settings.originalsDir)
+    const originals = (): Promise<string[]> => storedKeys(app, 'originals')
     const video = await aReadyVideo(app, superuser, { path: await aCopyableFilm() })
     const { id } = video
     expect(await originals()).toEqual([])

@@ -80,7 +80,7 @@ describe.each(BACKENDS)('what superusers are told of processing, on %s', (backen
     expect(commands).toHaveLength(5)
     for (const command of commands) {
       expect(command.startsWith(`${tools.env.FFMPEG_BIN} -hide_banner `)).toBe(true)
-      expect(command).toContain(` -i file:${app.settings.originalsDir}/`)
+      expect(command).toMatch(new RegExp(` -i file:${app.settings.dataDir}/`))
     }
     const { database } = app.settings
     const secrets = [SECRET_KEY, ...(database.kind === 'postgres' ? [database.url] : [])]

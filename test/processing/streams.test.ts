@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Playback, Subtitles } from '@videoflix/contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -77,7 +76,7 @@ describe.each(BACKENDS)('all that is in a film, on %s', (backend) => {
     ])
     expect(rows[0]?.object_key).toBeNull()
     for (const { object_key: key, size_bytes: size } of rows.slice(1)) {
-      const path = join(app.settings.media.root, key ?? '')
+      const path = await app.app.media.asLocalFile(key ?? '', app.settings.dataDir)
       expect((await readFile(path)).length).toBe(size)
       expect(await soundsIn(path)).toEqual([{ codec_name: 'aac', duration: expect.closeTo(2, 0) }])
     }

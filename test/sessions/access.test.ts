@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApp } from '../../server/src/app.ts'
 import { deriveKeys, type KeyPurpose } from '../../server/src/config/keys.ts'
 import { aResetLink, aSignedInPerson, type Person } from '../accounts/person.ts'
-import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
+import { BACKENDS, startApp, THIS_PROCESS, type TestApp } from '../harness/app.ts'
 
 type Claims = Record<string, unknown>
 
@@ -206,7 +206,7 @@ test('SECRET_KEY changes without signing anybody out', async () => {
     backendOrigin: app.origin,
     log: pino({ level: 'silent' }),
   })
-  const server = await later.createServer()
+  const server = await later.createServer(THIS_PROCESS)
   const ask = (method: 'GET' | 'POST', url: string, cookie: string) =>
     server.inject({ method, url, headers: { host: new URL(app.origin).host, cookie } })
   const cookie = [...person.client.cookies].map((pair) => pair.join('=')).join('; ')

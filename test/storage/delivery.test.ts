@@ -10,13 +10,13 @@ import { adminVideo, allDone, aReadyVideo, until } from '../videos/library.ts'
 
 const HOUR = 3_600_000
 
-describe.each(BACKENDS)('delivery of media, on %s', (backend) => {
+describe.each(BACKENDS)('delivery of local media, on %s', (backend) => {
   let app: TestApp
   let superuser: Client
   let video: AdminVideo
   let film: Buffer
   beforeAll(async () => {
-    app = await startApp({ backend })
+    app = await startApp({ backend, media: 'local' })
     superuser = await app.superuser()
     video = await aReadyVideo(app, superuser)
     film = await readFile(`${app.settings.media.root}/${keyOf(filmUrl())}`)

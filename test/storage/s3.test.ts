@@ -4,7 +4,7 @@ import { ListObjectsV2Command } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
-import { hasS3 } from '../harness/s3.ts'
+import { hasS3, startS3, type S3 } from '../harness/s3.ts'
 import { film } from '../films.ts'
 import {
   adminVideo,
@@ -23,15 +23,20 @@ const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 
 describe.skipIf(!hasS3)('media in an S3 bucket', () => {
+  let s3: S3
   let app: TestApp
   let superuser: Client
   let video: AdminVideo
   beforeAll(async () => {
-    app = await startApp({ media: 's3' })
+    s3 = await startS3()
+    app = await startApp({ media: s3 })
     superuser = await app.superuser()
     video = await aReadyVideo(app, superuser)
   })
-  afterAll(() => app.stop())
+  afterAll(async () => {
+    await app.stop()
+    await s3.stop()
+  })
 
   const filmUrl = (): string => video.video_file ?? ''
   const statusOf = async (url: string, init: RequestInit = {}): Promise<number> => {
@@ -42,7 +47,7 @@ describe.skipIf(!hasS3)('media in an S3 bucket', () => {
 
   async function objects(prefix = ''): Promise<string[]> {
     const Bucket = app.settings.s3?.bucket
-    const { Contents = [] } = await app.s3!.client.send(
+    const { Contents = [] } = await s3.client.send(
       new ListObjectsV2Command({ Bucket, Prefix: prefix }),
     )
     return Contents.map(({ Key = '' }) => Key)
@@ -69,7 +74,7 @@ describe.skipIf(!hasS3)('media in an S3 bucket', () => {
   })
 
   test('plays from there, by exact ranges', async () => {
-    expect(filmUrl()).toMatch(new RegExp(`^${app.s3!.endpoint}/`))
+    expect(filmUrl()).toMatch(new RegExp(`^${s3.endpoint}/`))
     const whole = Buffer.from(await (await fetch(filmUrl())).arrayBuffer())
     const reply = await fetch(filmUrl(), { headers: { range: 'bytes=100-199' } })
     expect(reply.status).toBe(206)
@@ -77,6 +82,24 @@ describe.skipIf(!hasS3)('media in an S3 bucket', () => {
     expect(reply.headers.get('content-range')).toBe(`bytes 100-199/${whole.length}`)
     expect(reply.headers.get('cache-control')).toContain('private')
     expect(Buffer.from(await reply.arrayBuffer())).toEqual(whole.subarray(100, 200))
+  })
+
+  test.each<[string, (size: number) => [number, number]]>([
+    ['bytes=0-0', () => [0, 0]],
+    ['bytes=100-', (size) => [100, size - 1]],
+    ['bytes=-7', (size) => [size - 7, size - 1]],
+    ['bytes=5-99999999', (size) => [5, size - 1]],
+  ])('plays %s', async (range, expected) => {
+    const whole = Buffer.from(await (await fetch(filmUrl())).arrayBuffer())
+    const [start, end] = expected(whole.length)
+    const reply = await fetch(filmUrl(), { headers: { range } })
+    expect(reply.status).toBe(206)
+    expect(reply.headers.get('content-range')).toBe(`bytes ${start}-${end}/${whole.length}`)
+    expect(Buffer.from(await reply.arrayBuffer())).toEqual(whole.subarray(start, end + 1))
+  })
+
+  test('has no bytes after its end', async () => {
+    expect(await statusOf(filmUrl(), { headers: { range: 'bytes=99999999-' } })).toBe(416)
   })
 
   test('has posters', async () => {
@@ -111,7 +134,7 @@ describe.skipIf(!hasS3)('media in an S3 bucket', () => {
   describe('is private', () => {
     test('without a signature', async () => {
       expect(await statusOf(filmUrl().split('?')[0] ?? '')).toBe(403)
-      expect(await statusOf(`${app.s3!.endpoint}/${app.settings.s3?.bucket}/`)).toBe(403)
+      expect(await statusOf(`${s3.endpoint}/${app.settings.s3?.bucket}/`)).toBe(403)
     })
 
     test('originals too, which no URL leads to', async () => {
@@ -213,6 +236,11 @@ describe.skipIf(!hasS3)('media in an S3 bucket', () => {
     await app.app.bucket!.allowOrigins(['https://films.example.com'])
     expect(await preflight('https://films.example.com')).toBe('https://films.example.com')
     expect(await preflight('https://other.example.com')).toBeNull()
+    const headers = { origin: 'https://films.example.com', range: 'bytes=0-9' }
+    const reply = await fetch(filmUrl(), { headers })
+    expect((await reply.arrayBuffer()).byteLength).toBe(10)
+    expect(reply.headers.get('access-control-allow-origin')).toBe('https://films.example.com')
+    expect(reply.headers.get('access-control-expose-headers')).toContain('Content-Range')
   })
 
   test('can be checked from outside', async () => {
@@ -251,7 +279,7 @@ describe.skipIf(!hasS3)('media in an S3 bucket', () => {
 
   test('a bucket that is away for a while fails no video', { timeout: 120_000 }, async () => {
     const { id } = await upload(superuser, { path: await film('h264 mp4') })
-    await app.s3!.goAway()
+    await s3.goAway()
     try {
       const isWaiting = async (): Promise<boolean> => {
         const { source } = await adminVideo(superuser, id)
@@ -262,7 +290,7 @@ describe.skipIf(!hasS3)('media in an S3 bucket', () => {
       const form = await aForm({ title: aTitle() }, await film('half a second'))
       expect((await postForm(superuser, form)).status).toBe(503)
     } finally {
-      await app.s3!.comeBack()
+      await s3.comeBack()
     }
     expect((await adminVideo(superuser, id)).processing_state).toBe('processing')
     app.clock.advance(MINUTE)
@@ -275,7 +303,7 @@ describe.skipIf(!hasS3)('media in an S3 bucket', () => {
   test('what the admin page loads from the bucket is what its policy allows', async () => {
     const policy = (await fetch(`${app.origin}/admin/`)).headers.get('content-security-policy')
     for (const directive of ['img-src', 'media-src', 'connect-src']) {
-      expect(policy).toMatch(new RegExp(`${directive} [^;]*${app.s3!.endpoint}`))
+      expect(policy).toMatch(new RegExp(`${directive} [^;]*${s3.endpoint}`))
     }
   })
 

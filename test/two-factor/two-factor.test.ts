@@ -1,6 +1,6 @@
 import { Secret, TOTP } from 'otpauth'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { BACKENDS, startApp, SUPERUSER, type TestApp } from '../harness/app.ts'
+import { BACKENDS, startApp, SUPERUSER, THIS_PROCESS, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
 
 const PASSWORD = 'a viewer’s own password'
@@ -438,7 +438,7 @@ test('a secret survives a new SECRET_KEY, and is sealed under it at the next log
       log: pino({ level: 'silent' }),
       clock: first.clock,
     })
-    const server = await app.createServer()
+    const server = await app.createServer(THIS_PROCESS)
     const reply = await server.inject({
       method: 'POST',
       url: '/users/login/',

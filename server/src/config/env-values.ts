@@ -140,7 +140,8 @@ export const networks = list.refine((items) => items.every(isNetwork), {
 })
 
 /** Paths that the server has other uses for. */
-const TAKEN = /^(admin|assets|content|dev|docs|health|healthz|openapi\.json|reset-password|users)$/
+const TAKEN =
+  /^(admin|assets|content|dev|docs|health|healthz|metrics|openapi\.json|reset-password|users)$/
 
 /** The path of a URL, between slashes. */
 export const urlPath = z.string().transform((value, context) => {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DATABASE_ENV } from './database-settings.ts'
 import {
   address,
   cookieName,
@@ -17,6 +18,7 @@ import {
   text,
   urlPath,
 } from './env-values.ts'
+import { MONITORING_ENV } from './monitoring-settings.ts'
 import { OPENID_ENV } from './openid-settings.ts'
 import { REDIS_ENV } from './redis-settings.ts'
 import { S3_ENV } from './s3-settings.ts'
@@ -99,21 +101,7 @@ export const ENV_GROUPS = {
     EMAIL_FILE_PATH: text.describe('Folder of filebased mails. Default `mails` in DATA_DIR.'),
     DEFAULT_FROM_EMAIL: text.describe('Sender of mails. Default `Videoflix <noreply@HOST>`.'),
   },
-  Database: {
-    DATABASE_URL: text
-      .refine((value) => /^(postgres(ql)?|sqlite):/.test(value), {
-        error: 'write a URL such as postgresql://user:password@host:5432/name',
-      })
-      .describe('PostgreSQL as one URL, instead of DB_*.'),
-    DB_NAME: text.describe('Name of the PostgreSQL database. Without it: SQLite in DATA_DIR.'),
-    DB_USER: text.describe('PostgreSQL user.'),
-    DB_PASSWORD: text.describe('PostgreSQL password.'),
-    DB_HOST: text.describe('PostgreSQL host, or the folder of its socket. Default `127.0.0.1`.'),
-    DB_PORT: integer(1, 65_535).describe('Default 5432.'),
-    DB_SSL_REQUIRE: flag.describe('Require TLS to PostgreSQL. Default False.'),
-    DB_SSL_ROOTCERT: text.describe('File of the certificate authority that PostgreSQL must show.'),
-    USE_SQLITE_LOCAL: flag.describe('Use SQLite even when DB_NAME is set. Default False.'),
-  },
+  Database: DATABASE_ENV,
   Redis: REDIS_ENV,
   Media: {
     MEDIA_URL: urlPath.describe('Path under which local media is served. Default `/media/`.'),
@@ -121,6 +109,9 @@ export const ENV_GROUPS = {
       'Least life of a signed media URL; long films get more. Default 3600.',
     ),
     MEDIA_ROOT: text.describe('Folder of published media. Default `media` in DATA_DIR.'),
+    MEDIA_ACCEL_PATH: urlPath.describe(
+      'Path of an internal location of nginx that shows MEDIA_ROOT, such as `/accelerated-media/`: nginx then sends local media (X-Accel-Redirect). Default: the server sends it.',
+    ),
   },
   'Media in S3': S3_ENV,
   'Sessions, links and passwords': {
@@ -155,7 +146,15 @@ export const ENV_GROUPS = {
     JOB_SWEEP_INTERVAL: seconds(0.1).describe('How often due tasks are looked for. Default 10.'),
     JOB_TIMEOUT: seconds(1).describe('Longest run of one task. Default 21600 (6 h).'),
     JOB_ATTEMPTS: integer(1, 100).describe('How often a task is tried. Default 3.'),
-    JOB_CONCURRENCY: integer(1, 64).describe('Films processed at once by one worker. Default 1.'),
+    JOB_CONCURRENCY: integer(1, 64).describe(
+      'Films, or parts of them, that one worker encodes at once. Default: one for every four cores, if there is 1 GiB of memory for each; the worker says in its log how many that are.',
+    ),
+    WORKER_ONLY: list.describe(
+      'What a worker takes, comma-separated: of the lanes `media`, `files`, `quick` and `webhooks`, or of the kinds of tasks that [workers.md](workers.md) lists. Default: everything.',
+    ),
+    ORPHAN_SWEEP: flag.describe(
+      'Whether workers look once a day for files that belong to nothing, and remove those that are older than a day. Default True.',
+    ),
     LADDER: heights.describe(
       'Qualities to make, by the shorter side in pixels, comma-separated: of 120, 360, 720, 1080, 1440 and 2160. Default `120,360,720,1080`.',
     ),
@@ -178,6 +177,7 @@ export const ENV_GROUPS = {
     FFPROBE_BIN: text.describe('The ffprobe program. Default: beside FFMPEG_BIN, else `ffprobe`.'),
   },
   Webhooks: WEBHOOK_ENV,
+  Monitoring: MONITORING_ENV,
   'Rate limits': {
     AUDIT_RETENTION_DAYS: integer(1, 36_500).describe(
       'How many days audit entries are kept. Default 365.',
@@ -216,6 +216,7 @@ export const ENV = {
   ...ENV_GROUPS['Uploads'],
   ...ENV_GROUPS['Processing'],
   ...ENV_GROUPS['Webhooks'],
+  ...ENV_GROUPS['Monitoring'],
   ...ENV_GROUPS['Rate limits'],
   ...ENV_GROUPS['First superuser'],
   ...ENV_GROUPS['Accepted and ignored'],

@@ -1,12 +1,20 @@
 import { join, resolve } from 'node:path'
 import { AppError } from '../errors.ts'
+import {
+  databaseSettings,
+  whatIsWrongWithDatabase,
+  type DatabaseSettings,
+} from './database-settings.ts'
 import { readEnv, type Env } from './env.ts'
 import type { Rate } from './env-values.ts'
+import { monitoringSettings, type MonitoringSettings } from './monitoring-settings.ts'
 import { openIdSettings, whatIsHalfOpenId, type OpenIdSettings } from './openid-settings.ts'
 import { s3Settings, whatIsHalfS3, type S3Settings } from './s3-settings.ts'
 import { redisSettings, redisWarning, type RedisSettings } from './redis-settings.ts'
 import { whatIsUnsafe } from './unsafe.ts'
 import { webhookSettings, whatIsHalfWebhooks, type WebhookSettings } from './webhook-settings.ts'
+
+export type { DatabaseSettings }
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -24,10 +32,6 @@ export type MailSettings = { from: string } & (
       password: string | null
     }
 )
-
-export type DatabaseSettings =
-  | { kind: 'sqlite'; file: string }
-  | { kind: 'postgres'; url: string; rootCertificateFile: string | null; requireTls: boolean }
 
 /** What the environment means. Durations in milliseconds, sizes in bytes, folders absolute. */
 export interface Settings {
@@ -65,7 +69,13 @@ export interface Settings {
   mail: MailSettings
   database: DatabaseSettings
   redis: RedisSettings | null
-  media: { root: string; urlPath: string; urlTtlMs: number }
+  media: {
+    root: string
+    urlPath: string
+    urlTtlMs: number
+    /** Where nginx has the same files; null where the server sends them itself. */
+    accelPath: string | null
+  }
   /** Null: media, originals and intermediates are in folders. */
   s3: S3Settings | null
   /** Where workers keep what they fetched from S3. */
@@ -79,8 +89,12 @@ export interface Settings {
     sweepIntervalMs: number
     timeoutMs: number
     attempts: number
-    concurrency: number
+    /** Encodings at once; null: as many as the machine is good for. */
+    concurrency: number | null
+    /** Kinds of tasks and lanes that a worker takes; null: all. */
+    only: string[] | null
     workInServer: boolean
+    sweepsOrphans: boolean
     workDir: string
   }
   ffmpeg: { ffmpegBin: string; ffprobeBin: string }
@@ -95,6 +109,7 @@ export interface Settings {
   }
   rateLimits: { login: Rate; loginAccount: Rate; register: Rate; forgot: Rate; emailExists: Rate }
   webhooks: WebhookSettings
+  monitoring: MonitoringSettings
   /** How long audit entries are kept. */
   auditKeptMs: number
   firstSuperuser: { email: string | null; password: string | null; username: string | null }
@@ -124,11 +139,6 @@ export function readSettings(
 
 /** A sentence about settings of which one is nothing without another, or null. */
 function whatIsHalfConfigured(env: Env): string | null {
-  const isPostgresUrl = env.DATABASE_URL !== undefined || env.USE_SQLITE_LOCAL === true
-  const isDatabaseMeant = env.DB_HOST ?? env.DB_USER ?? env.DB_PASSWORD
-  if (!isPostgresUrl && env.DB_NAME === undefined && isDatabaseMeant !== undefined) {
-    return 'DB_HOST, DB_USER or DB_PASSWORD is set, but DB_NAME is missing: set it, or remove them to use SQLite.'
-  }
   if (env.EMAIL_BACKEND?.endsWith('smtp.EmailBackend') && env.EMAIL_HOST === undefined) {
     return 'EMAIL_BACKEND is smtp, but EMAIL_HOST is missing: set it.'
   }
@@ -139,7 +149,12 @@ function whatIsHalfConfigured(env: Env): string | null {
   if (isSmtp && !!env.EMAIL_HOST_USER !== !!env.EMAIL_HOST_PASSWORD) {
     return 'Of EMAIL_HOST_USER and EMAIL_HOST_PASSWORD only one is set: set both, or none.'
   }
-  return whatIsHalfOpenId(env) ?? whatIsHalfWebhooks(env) ?? whatIsHalfS3(env)
+  return (
+    whatIsWrongWithDatabase(env) ??
+    whatIsHalfOpenId(env) ??
+    whatIsHalfWebhooks(env) ??
+    whatIsHalfS3(env)
+  )
 }
 
 function settingsFrom(env: Env, projectDir: string): Settings {
@@ -191,6 +206,7 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       root: resolve(projectDir, env.MEDIA_ROOT ?? join(dataDir, 'media')),
       urlPath: env.MEDIA_URL ?? '/media/',
       urlTtlMs: env.MEDIA_URL_TTL ?? HOUR,
+      accelPath: env.MEDIA_ACCEL_PATH ?? null,
     },
     s3: s3Settings(env),
     cacheDir: join(dataDir, 'cache'),
@@ -207,8 +223,10 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       sweepIntervalMs: env.JOB_SWEEP_INTERVAL ?? 10_000,
       timeoutMs: env.JOB_TIMEOUT ?? 6 * HOUR,
       attempts: env.JOB_ATTEMPTS ?? 3,
-      concurrency: env.JOB_CONCURRENCY ?? 1,
+      concurrency: env.JOB_CONCURRENCY ?? null,
+      only: env.WORKER_ONLY ?? null,
       workInServer: env.TRANSCODE_LOCALLY ?? true,
+      sweepsOrphans: env.ORPHAN_SWEEP ?? true,
       workDir: join(dataDir, 'work'),
     },
     ffmpeg: {
@@ -230,6 +248,7 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       emailExists: env.RATE_LIMIT_EMAIL_EXISTS ?? { count: 30, windowMs: MINUTE },
     },
     webhooks: webhookSettings(env),
+    monitoring: monitoringSettings(env),
     auditKeptMs: (env.AUDIT_RETENTION_DAYS ?? 365) * DAY,
     firstSuperuser: {
       email: env.DJANGO_SUPERUSER_EMAIL ?? null,
@@ -259,31 +278,6 @@ function mailSettings(env: Env, dataDir: string, backendOrigin: string | null): 
     user: env.EMAIL_HOST_USER ?? null,
     password: env.EMAIL_HOST_PASSWORD ?? null,
   }
-}
-
-function databaseSettings(env: Env, dataDir: string): DatabaseSettings {
-  const sqlite = { kind: 'sqlite', file: join(dataDir, 'videoflix.sqlite3') } as const
-  if (env.USE_SQLITE_LOCAL) return sqlite
-  if (env.DATABASE_URL?.startsWith('sqlite:')) {
-    return { kind: 'sqlite', file: resolve(env.DATABASE_URL.replace(/^sqlite:(\/\/)?/, '')) }
-  }
-  const url = env.DATABASE_URL ?? urlOfParts(env)
-  if (url === null) return sqlite
-  return {
-    kind: 'postgres',
-    url,
-    requireTls: env.DB_SSL_REQUIRE ?? false,
-    rootCertificateFile: env.DB_SSL_ROOTCERT ?? null,
-  }
-}
-
-function urlOfParts(env: Env): string | null {
-  if (env.DB_NAME === undefined) return null
-  const part = encodeURIComponent
-  const login = `${part(env.DB_USER ?? 'postgres')}:${part(env.DB_PASSWORD ?? '')}`
-  const host = env.DB_HOST ?? '127.0.0.1'
-  const where = host.startsWith('/') ? part(host) : `${host}:${env.DB_PORT ?? 5432}`
-  return `postgresql://${login}@${where}/${part(env.DB_NAME)}`
 }
 
 function besideFfmpeg(ffmpegBin: string | undefined): string {

@@ -15,7 +15,8 @@ export function whatIsUnsafe(settings: Settings): string | null {
     unsafeSecret(settings) ??
     unsafeCookies(settings.cookies) ??
     unsafeOrigins(settings) ??
-    unsafeProxies(settings)
+    unsafeProxies(settings) ??
+    unsafeToken(settings.monitoring.metricsToken)
   )
 }
 
@@ -69,4 +70,16 @@ function unsafeProxies({ trustedProxies }: Settings): string | null {
   )
   if (wide === undefined) return null
   return `TRUSTED_PROXIES holds ${wide}: from there anybody could claim to be anybody; name your proxies' own addresses.`
+}
+
+function unsafeToken(token: string | null): string | null {
+  if (token === null) return null
+  if (token.length < SECRET_MIN) {
+    return `METRICS_TOKEN is too short (${token.length} characters, at least ${SECRET_MIN}): ${MAKE}.`
+  }
+  if (/\s/.test(token)) {
+    return `METRICS_TOKEN holds spaces, which no header can carry: ${MAKE}.`
+  }
+  if (!WELL_KNOWN.test(token) && !isRegular(token)) return null
+  return `METRICS_TOKEN looks like an example that others know: ${MAKE}.`
 }

@@ -32,7 +32,7 @@ export async function auditLibrary(options: AuditOptions): Promise<void> {
   const line = progressLine()
   const tally: Tally = { sources: 0, damaged: 0, orphans: 0, foreign: 0, fixed: 0 }
   try {
-    await migrateOrExplain(app, settings)
+    await migrateOrExplain(settings)
     const audit = openAudit(launched, options, workDir, (checked) => {
       tally.sources = checked
       line.show(`${counted(checked, 'video')} checked`)

@@ -17,7 +17,7 @@ export async function backUp(folder: string, options: BackupOptions): Promise<vo
   const { app, settings } = await launch()
   const line = progressLine()
   try {
-    await migrateOrExplain(app, settings)
+    await migrateOrExplain(settings)
     const backupDir = resolve(folder)
     const {
       folder: made,

@@ -25,7 +25,11 @@ program
 program
   .command('worker')
   .description('process films and send mail, without serving')
-  .action(async () => (await import('./worker.ts')).work())
+  .option(
+    '--only <names>',
+    'what to take, comma-separated: media, files, quick, webhooks, or kinds of tasks (WORKER_ONLY)',
+  )
+  .action(async (options) => (await import('./worker.ts')).work(options))
 
 program
   .command('migrate')
@@ -112,7 +116,9 @@ program
     'take over users, videos and favourites of the Django original; ids and passwords stay',
   )
   .requiredOption('--database-url <url>', 'postgresql://… or sqlite:/path/to/db.sqlite3; only read')
-  .requiredOption('--media-root <folder>', 'its MEDIA_ROOT; only read')
+  .option('--media-root <folder>', 'its MEDIA_ROOT; only read')
+  .option('--media-s3 <url>', 'or its bucket and folder, s3://bucket/media; only read')
+  .option('--no-sign-request', 'read the bucket without a key, as anybody may')
   .option('--media-url <path>', 'its MEDIA_URL', '/media/')
   .option('--copy', 'copy files, although the disk could give them a second name')
   .option('--reprocess', 'encode all films anew in the background, for HLS and DASH')

@@ -7,7 +7,7 @@ import { launch, migrateOrExplain } from './lifecycle.ts'
 export async function createSuperuser(given: { email?: string; password?: string }): Promise<void> {
   const { app, settings } = await launch()
   try {
-    await migrateOrExplain(app, settings)
+    await migrateOrExplain(settings)
     const email = given.email ?? settings.firstSuperuser.email ?? (await ask('Email: '))
     const password =
       given.password ?? settings.firstSuperuser.password ?? (await ask('Password (shown): '))

@@ -27,7 +27,7 @@ const VIDEO_EXTENSIONS = new Set(
 export async function importFilms(paths: string[], options: ImportOptions): Promise<void> {
   const { app, settings } = await launch()
   try {
-    await migrateOrExplain(app, settings)
+    await migrateOrExplain(settings)
     const files = (await Promise.all(paths.map(filesAt))).flat()
     if (files.length === 0) throw new AppError('invalid', 'There is no video file there.')
     if (options.title !== undefined && files.length > 1) {

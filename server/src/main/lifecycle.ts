@@ -1,14 +1,20 @@
 import { existsSync } from 'node:fs'
 import { access, constants, mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { pino, type Logger } from 'pino'
 import pretty from 'pino-pretty'
-import { createApp, type App, type ProcessFacts } from '../app.ts'
+import { createApp, type App } from '../app.ts'
+import type { ProcessFacts } from '../wiring/process-facts.ts'
+import type { DatabaseSettings } from '../config/database-settings.ts'
 import { originOf, readSettings, type Settings } from '../config/settings.ts'
+import { openDatabase } from '../db/database.ts'
 import { migrate } from '../db/migrate.ts'
+import { adviceOf, rootOf } from '../db/postgres.ts'
 import { AppError } from '../errors.ts'
 import { inspectTools } from '../media/tools.ts'
+import { needMediaTools } from '../tasks/served-kinds.ts'
 
 /** What is common to the commands: from the environment to a running app, and from a signal to an orderly end. */
 
@@ -30,47 +36,72 @@ export function loadSettings(): { settings: Settings; warnings: string[] } {
 }
 
 /** Everything but the schema, which `prepare` sees to. Throws `misconfigured`. */
-export async function launch(kind: 'service' | 'command' = 'command'): Promise<Launch> {
+export async function launch(
+  kind: 'service' | 'command' = 'command',
+  /** What the command line says besides. */
+  choose: (settings: Settings) => void = () => {},
+): Promise<Launch> {
   const { settings, warnings } = loadSettings()
+  choose(settings)
   await assertWritable(settings.dataDir)
   const log = kind === 'service' ? createLogger(settings) : commandLogger(settings)
   for (const warning of warnings) log.warn(warning)
   if (settings.listen.port === 0) settings.listen.port = await freePort(settings.listen)
+  settings.database = databaseFor(kind, settings.database)
   const backendOrigin =
     settings.backendOrigin ?? originOf(settings.listen.host, settings.listen.port)
   const app = await createApp({ settings, backendOrigin, log })
   return { settings, backendOrigin, log, app }
 }
 
+/** Nobody waits for the answer of a command, which may copy all there is; as a name PostgreSQL lists its first word. */
+function databaseFor(kind: 'service' | 'command', database: DatabaseSettings): DatabaseSettings {
+  if (database.kind === 'sqlite') return database
+  const applicationName = `videoflix ${process.argv[2] ?? ''}`.trim()
+  const named = { ...database, applicationName }
+  return kind === 'service' ? named : patient(named)
+}
+
 /** Schema and tools as they must be before any work is taken on. Throws `misconfigured`. */
 export async function prepare({ app, settings, log }: Launch): Promise<void> {
   const [tools] = await Promise.all([
-    settings.tasks.workInServer ? inspectTools(settings.ffmpeg) : null,
-    migrateOrExplain(app, settings),
+    settings.tasks.workInServer && needMediaTools(app.kinds) ? inspectTools(settings.ffmpeg) : null,
+    migrateOrExplain(settings),
   ])
   const [problem] = tools?.problems ?? []
   if (problem) throw new AppError('misconfigured', `${problem.what} ${problem.remedy}`)
   for (const { what, remedy } of tools?.warnings ?? []) log.warn(`${what} ${remedy}`)
 }
 
-export async function migrateOrExplain(app: App, settings: Settings): Promise<string[]> {
+/** On connections of its own, as a migration may take its time. */
+export async function migrateOrExplain({ database }: Settings): Promise<string[]> {
+  const db = await openDatabase(patient(database))
   try {
-    return await migrate(app.db, settings.database.kind)
+    return await migrate(db, database.kind)
   } catch (cause) {
+    if (cause instanceof AppError && cause.code === 'misconfigured') throw cause
     const where =
-      settings.database.kind === 'sqlite'
-        ? `${settings.database.file}: check that DATA_DIR is on a healthy, writable disk`
-        : 'PostgreSQL: check DATABASE_URL or DB_*, and that it runs'
+      database.kind === 'sqlite'
+        ? `${database.file}: check that DATA_DIR is on a healthy, writable disk`
+        : `PostgreSQL: ${adviceOf(database, cause)}`
     throw new AppError(
       'misconfigured',
-      `The database cannot be used (${(cause as Error).message}) at ${where}.`,
+      `The database cannot be used (${rootOf(cause).message}) at ${where}.`,
       { cause },
     )
+  } finally {
+    await db.destroy()
   }
+}
+
+/** With statements that take as long as they need. */
+function patient(database: DatabaseSettings): DatabaseSettings {
+  return database.kind === 'sqlite' ? database : { ...database, statementTimeoutMs: null }
 }
 
 export const processFacts: ProcessFacts = {
   pid: process.pid,
+  memoryBytes: Math.min(totalmem(), process.constrainedMemory() || Infinity),
   isRunning(pid) {
     try {
       process.kill(pid, 0)
@@ -83,8 +114,8 @@ export const processFacts: ProcessFacts = {
 
 const DRAIN_LIMIT_MS = 30_000
 
-/** Ends the process in order on SIGTERM or SIGINT, at once on the second one. */
-export function endOnSignal(log: Logger, end: () => Promise<void>): void {
+/** Ends the process in order on SIGTERM or SIGINT, at once on the second one. `delayMs` is how long `end` waits first. */
+export function endOnSignal(log: Logger, end: () => Promise<void>, delayMs = 0): void {
   let isEnding = false
   const onSignal = (signal: NodeJS.Signals): void => {
     if (isEnding) process.exit(130)
@@ -93,7 +124,7 @@ export function endOnSignal(log: Logger, end: () => Promise<void>): void {
     setTimeout(() => {
       log.error('it took too long to end in order')
       process.exit(1)
-    }, DRAIN_LIMIT_MS).unref()
+    }, delayMs + DRAIN_LIMIT_MS).unref()
     end().then(
       () => process.exit(0),
       (error: unknown) => {

@@ -4,7 +4,7 @@ import { launch, migrateOrExplain } from './lifecycle.ts'
 export async function migrateDatabase(): Promise<void> {
   const { app, settings } = await launch()
   try {
-    const applied = await migrateOrExplain(app, settings)
+    const applied = await migrateOrExplain(settings)
     process.stdout.write(
       applied.length === 0
         ? 'The schema is up to date.\n'

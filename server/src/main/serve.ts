@@ -1,3 +1,4 @@
+import { drain } from '../http/draining.ts'
 import { endOnSignal, freePort, launch, prepare, processFacts } from './lifecycle.ts'
 import { makeFirstSuperuser, type FirstSuperuser } from './first-superuser.ts'
 
@@ -10,17 +11,18 @@ export async function serve(): Promise<void> {
   const superuser = await makeFirstSuperuser(app, settings.firstSuperuser)
   // Told at once: whatever fails after this, the password would be lost.
   if (superuser) process.stdout.write(introduction(superuser))
-  const server = await app.createServer()
+  const server = await app.createServer(processFacts)
   await server.listen(settings.listen)
   const worker = settings.tasks.workInServer ? app.createWorker(processFacts) : null
   worker?.start()
 
-  endOnSignal(log, async () => {
-    const hurry = setTimeout(() => server.server.closeAllConnections(), PATIENCE_MS)
-    await Promise.all([server.close(), worker?.drain()])
-    clearTimeout(hurry)
+  const { drainDelayMs: delayMs } = settings.monitoring
+  const end = async (): Promise<void> => {
+    app.monitoring.readiness.end()
+    await Promise.all([drain(server, { delayMs, patienceMs: PATIENCE_MS }), worker?.drain()])
     await app.close()
-  })
+  }
+  endOnSignal(log, end, delayMs)
   process.stdout.write(greeting(backendOrigin, settings.debug))
 }
 
