@@ -42,6 +42,7 @@ export async function startServer(
       DJANGO_SUPERUSER_EMAIL: ADMIN.email,
       DJANGO_SUPERUSER_PASSWORD: ADMIN.password,
       LOG_LEVEL: 'warn',
+      RATE_LIMIT_LOGIN: '1000/min',
       // No worker of its own: it is measured elsewhere.
       TRANSCODE_LOCALLY: 'False',
       ...(postgres?.kind === 'postgres' && { DATABASE_URL: postgres.url }),
@@ -58,7 +59,8 @@ export async function startServer(
 /** For five minutes. */
 export async function signIn(server: Measured): Promise<void> {
   const client = new Client(server.url)
-  await client.post('/users/login/', ADMIN)
+  const { status } = await client.post('/users/login/', ADMIN)
+  if (status !== 200) throw new Error(`login: ${status}`)
   server.cookie = [...client.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
 }
 

@@ -69,6 +69,9 @@ async function isBehind(db: Database): Promise<boolean> {
     .selectFrom('video_words')
     .select('video_id')
     .where('words', 'is', null)
+    // That of the index: PostgreSQL may think that many have none, and read the table until it finds one.
+    .orderBy('words')
+    .orderBy('video_id')
     .limit(1)
     .executeTakeFirst()
   return missing !== undefined
