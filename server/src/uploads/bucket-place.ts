@@ -9,7 +9,7 @@ import {
   takeBucketUpload,
   takeExpiredUpload,
 } from './bucket-upload-rows.ts'
-import { checkedSha256, type Intake } from './intake.ts'
+import { admit, checkedSha256, type Intake } from './intake.ts'
 import { joinParts } from './parts.ts'
 import type { UploadPlace } from './place.ts'
 
@@ -32,10 +32,7 @@ export async function bucketPlace(
         ? null
         : await checkedSha256(await originals.read(uploadId), expectedSha256)
     const original = { uploadId, objectKey: uploadId, fileName, sizeBytes, sha256 }
-    const videoId =
-      'fields' in purpose
-        ? await library.add(original, purpose.fields, sender)
-        : await library.replaceSource(original, purpose.replaces, sender)
+    const videoId = await admit(library, original, purpose, sender)
     await takeBucketUpload(db, uploadId)
     // What cannot be removed now is an orphan, and will be.
     await datastore.removeTails(uploadId).catch(() => {})

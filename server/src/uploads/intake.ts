@@ -40,10 +40,7 @@ export function createIntake(needs: {
 
     try {
       const original = await storeOriginal(upload)
-      const videoId =
-        'fields' in purpose
-          ? await library.add(original, purpose.fields, sender)
-          : await library.replaceSource(original, purpose.replaces, sender)
+      const videoId = await admit(library, original, purpose, sender)
       await staging.remove(uploadId)
       return videoId
     } catch (error) {
@@ -68,6 +65,18 @@ export function createIntake(needs: {
     await originals.putFile(uploadId, path)
     return { uploadId, objectKey: uploadId, fileName, sizeBytes, sha256 }
   }
+}
+
+/** Makes of a stored original what it is to become, and gives the video's id. */
+export async function admit(
+  library: Library,
+  original: StoredOriginal,
+  purpose: FinishedUpload['purpose'],
+  sender: Actor,
+): Promise<number> {
+  return 'fields' in purpose
+    ? await library.add(original, purpose.fields, sender)
+    : await library.replaceSource(original, purpose.replaces, sender)
 }
 
 /** Whether the same upload can never become a video. */
