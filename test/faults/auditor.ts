@@ -190,17 +190,32 @@ async function filesBelow(folder: string): Promise<string[]> {
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
 }
 
-/** Programs that still work on something in the folder, by command line or by folder; zombies do not. */
+/** Programs that have to do with the folder, by command line or by their own folder; zombies do not. */
 export function programsIn(folder: string): string[] {
+  return processesIn(folder).map(({ pid, command }) => `${pid}: ${command}`)
+}
+
+/**
+ * Without bubblewrap itself, whose child is listed if it has one: killed within the half millisecond
+ * in which it makes a namespace, it leaves a process that waits idle until our next start ends it.
+ */
+export function programsAtWorkIn(folder: string): string[] {
+  const working = processesIn(folder).filter(({ name }) => name !== 'bwrap')
+  return working.map(({ pid, command }) => `${pid}: ${command}`)
+}
+
+function processesIn(folder: string): { pid: string; name: string; command: string }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
       try {
-        if (readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')) return []
+        const [, name = '', state] =
+          /\((.*)\) (\w)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
+        if (state === 'Z') return []
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
         const isInside =
           command.includes(folder) || readlinkSync(`/proc/${pid}/cwd`).startsWith(folder)
-        return isInside ? [`${pid}: ${command}`] : []
+        return isInside ? [{ pid, name, command }] : []
       } catch {
         return []
       }

@@ -12,7 +12,7 @@ import type { Child } from '../harness/child.ts'
 import { freePort } from '../harness/free-port.ts'
 import { startCli, startServer } from '../harness/process.ts'
 import { temporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts'
-import { audit, programsIn, undecodable, unplayable } from './auditor.ts'
+import { audit, programsAtWorkIn, programsIn, undecodable, unplayable } from './auditor.ts'
 import { chance } from './chance.ts'
 import { SUPERUSER, Uploader, type Upload } from './uploader.ts'
 
@@ -111,6 +111,12 @@ async function stopInOrder(server: Child): Promise<void> {
   await expect.poll(() => programsIn(folder.path), { timeout: 1000, interval: 20 }).toEqual([])
 }
 
+/** Who is killed takes its programs along. */
+async function expectNoneAtWork(): Promise<void> {
+  const patience = { timeout: 1000, interval: 20 }
+  await expect.poll(() => programsAtWorkIn(folder.path), patience).toEqual([])
+}
+
 /** Uploads one film after the other, each when the one before is processed, until the server is gone. */
 async function useUntilGone(server: Child, options: { startAnother: boolean }): Promise<void> {
   let current = options.startAnother ? undefined : uploader.uploads.at(-1)
@@ -207,7 +213,7 @@ test(
       server.kill('SIGKILL')
       await server.exited
       await using
-      await expect.poll(() => programsIn(folder.path), { timeout: 1000, interval: 20 }).toEqual([])
+      await expectNoneAtWork()
     }
     const server = await startServer({ env })
     await uploader.logIn()
@@ -293,7 +299,7 @@ describe('a worker of its own', () => {
       .toBe('encode')
     expect(programsIn(folder.path).join()).toContain('ffmpeg')
     killed.kill('SIGKILL')
-    await expect.poll(() => programsIn(folder.path), { timeout: 1000, interval: 10 }).toEqual([])
+    await expectNoneAtWork()
     await killed.exited
     const successor = startWorker()
     await expectAllWell()

@@ -1,6 +1,6 @@
 import type { AdminVideo, WebhookBody } from '@videoflix/contract'
 import { describe, expect, test } from 'vitest'
-import { programsIn } from '../faults/auditor.ts'
+import { programsAtWorkIn } from '../faults/auditor.ts'
 import { film } from '../films.ts'
 import { BACKENDS } from '../harness/app.ts'
 import { filesIn, storedKeys } from '../harness/stored.ts'
@@ -67,7 +67,10 @@ describe.each(BACKENDS)('a long film, on %s', (backend) => {
     await untilHeld(cluster, id, 2)
     second.kill('SIGKILL')
     await second.exited
-    await until(() => programsIn(cluster.settings.tasks.workDir).length === 0, 'its ffmpeg is gone')
+    await until(
+      () => programsAtWorkIn(cluster.settings.tasks.workDir).length === 0,
+      'its ffmpeg is gone',
+    )
 
     const third = cluster.startWorker()
     await tools.letGo('chunk')
