@@ -22,6 +22,7 @@ export const IN_OLD_HALF = 'archive'
 /** In half of them each, and never together. */
 export const NEVER_TOGETHER = ['sunrise', 'moonlight'] as const
 export const IN_ONE_OF_A_HUNDRED = 'volcano'
+export const IN_ONE_OF_THIRTY = 'harbour'
 
 export async function seedVideos(db: Database, engine: Engine): Promise<void> {
   const now = new Date()
@@ -54,6 +55,7 @@ export async function seedVideos(db: Database, engine: Engine): Promise<void> {
 function markers(number: number): string {
   const found = [IN_ALL, NEVER_TOGETHER[number % 2]]
   if (number <= VIDEOS / 2) found.push(IN_OLD_HALF)
+  if (number % 30 === 0) found.push(IN_ONE_OF_THIRTY)
   if (number % 100 === 0) found.push(IN_ONE_OF_A_HUNDRED)
   if (number % 33_334 === 0 || number === 1) found.push(IN_THREE)
   return found.join(' ')

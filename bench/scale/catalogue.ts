@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import type { DatabaseSettings } from '../../server/src/config/settings.ts'
 import { openDatabase } from '../../server/src/db/database.ts'
 import { migrate } from '../../server/src/db/migrate.ts'
@@ -9,6 +10,7 @@ import {
   IN_ALL,
   IN_OLD_HALF,
   IN_ONE_OF_A_HUNDRED,
+  IN_ONE_OF_THIRTY,
   IN_THREE,
   NEVER_TOGETHER,
   seedVideos,
@@ -42,7 +44,7 @@ hangUp()
 
 async function measure(engine: string): Promise<void> {
   await using folder = await temporaryFolder()
-  await using postgres = engine === 'postgres' ? await startPostgres() : null
+  await using postgres = engine === 'postgres' ? await startPostgres({ isUsual: true }) : null
   const file = join(folder.path, 'videoflix.sqlite3')
   const database: DatabaseSettings = postgres
     ? settingsOf(await postgres.databaseUrl())
@@ -58,7 +60,7 @@ async function measure(engine: string): Promise<void> {
   const server = await startServer(folder.path, postgres ? database : null)
   try {
     await signIn(server)
-    await measureRequests(engine, server)
+    await measureRequests(database, server)
     await measureList(engine, server)
   } finally {
     server.child.kill('SIGTERM')
@@ -77,9 +79,17 @@ function settingsOf(url: string): DatabaseSettings {
   }
 }
 
-async function measureRequests(engine: string, server: Measured): Promise<void> {
+/** What PostgreSQL does by itself within a few minutes. */
+async function settle(database: DatabaseSettings): Promise<void> {
+  const db = await openDatabase(database)
+  await sql`vacuum (analyze)`.execute(db)
+  await db.destroy()
+}
+
+async function measureRequests(database: DatabaseSettings, server: Measured): Promise<void> {
   const indexed = await secondsOf(() => ask(server, `/content/?search=${IN_THREE}`))
   console.log(`first search, which waits until all words are taken in: ${rounded(indexed)} s`)
+  if (database.kind === 'postgres') await settle(database)
   console.log(`resident: ${rounded(await residentMb(server))} MB`)
   const deep = await cursorAfter(server, 300)
   const cases: [string, string][] = [
@@ -89,6 +99,7 @@ async function measureRequests(engine: string, server: Measured): Promise<void> 
     ['a word of three videos', `?search=${IN_THREE}`],
     ['a word of all videos', `?search=${IN_ALL}`],
     ['a word of all, after 15,000', `?search=${IN_ALL}&cursor=${deep}`],
+    ['a word of one in thirty', `?search=${IN_ONE_OF_THIRTY}`],
     ['a word of one in a hundred', `?search=${IN_ONE_OF_A_HUNDRED}`],
     ['a word of none', '?search=unheard-of'],
     ['two letters, as one types', '?search=do'],
@@ -102,7 +113,7 @@ async function measureRequests(engine: string, server: Measured): Promise<void> 
     rows.push(row)
   }
   console.table(rows)
-  for (const { request: what, 'p95, ms': p95 } of rows.slice(0, 10)) {
+  for (const { request: what, 'p95, ms': p95 } of rows.slice(0, -2)) {
     verdict(`${what}, p95 in ms`, p95, { atMost: 10 })
   }
   const admin = []
@@ -119,7 +130,7 @@ async function measureRequests(engine: string, server: Measured): Promise<void> 
   console.table(admin)
   for (const { request: what, 'p95, ms': p95 } of admin)
     verdict(`${what}, p95 in ms`, p95, { atMost: 50 })
-  keep(`catalogue-requests-${engine}`, { rows, admin })
+  keep(`catalogue-requests-${database.kind}`, { rows, admin })
 }
 
 async function series(server: Measured, what: string, path: string, more = {}) {

@@ -28,7 +28,7 @@ export interface StatementCost {
   postgresMs: number
 }
 
-await using postgres = await startPostgres({ maxConnections: 300, isDurable: true })
+await using postgres = await startPostgres({ maxConnections: 300, isUsual: true })
 const url = await postgres.databaseUrl()
 const db = await openDatabaseAt(url)
 await migrate(db, 'postgres')

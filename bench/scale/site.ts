@@ -53,7 +53,7 @@ const LONGEST_MS = 20 * 60_000
 
 export async function startSite(): Promise<Site> {
   await using stack = new AsyncDisposableStack()
-  const postgres = stack.use(await startPostgres({ isDurable: true }))
+  const postgres = stack.use(await startPostgres({ isUsual: true }))
   const redis = stack.use(await startRedis())
   const s3 = stack.use(await startS3())
   const proxy = stack.use(await startCountingProxy(s3.endpoint))

@@ -37,7 +37,7 @@ export interface TaskCost {
   paced: { statements: number; postgresMs: number }
 }
 
-await using postgres = await startPostgres({ maxConnections: 1100, isDurable: true })
+await using postgres = await startPostgres({ maxConnections: 1100, isUsual: true })
 await using redis = await startRedis()
 const root = await rootOf(postgres)
 

@@ -36,8 +36,8 @@ export interface PostgresOptions {
   password?: string
   /** PEM. Without them it speaks no TLS. */
   tls?: { certificate: string; key: string }
-  /** What was committed is on the disk, as it is wherever nobody says otherwise. For measurements. */
-  isDurable?: boolean
+  /** As it comes: what was committed is on the disk, and it has 128 MB of memory. For measurements. */
+  isUsual?: boolean
 }
 
 /** Starts a private PostgreSQL server. It forgets what it was told when the machine crashes: no fsync. */
@@ -51,9 +51,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: folder.path,
-    ...(!options.isDurable && { fsync: 'off', full_page_writes: 'off' }),
     max_connections: options.maxConnections ?? 200,
-    shared_buffers: '32MB',
+    ...(!options.isUsual && { fsync: 'off', full_page_writes: 'off', shared_buffers: '32MB' }),
     ...(options.tls && { ssl: 'on', ssl_cert_file: 'tls.crt', ssl_key_file: 'tls.key' }),
   }
   const given = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])

@@ -12,6 +12,7 @@ import { singleTasks } from './migrations/0007-single-tasks.ts'
 import { wordsOfVideos } from './migrations/0008-words-of-videos.ts'
 import { lanesOfTasks } from './migrations/0009-lanes-of-tasks.ts'
 import { uploadsInBuckets } from './migrations/0010-uploads-in-buckets.ts'
+import { newestWithWords } from './migrations/0011-newest-with-words.ts'
 
 const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0001-first': first,
@@ -24,6 +25,7 @@ const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0008-words-of-videos': wordsOfVideos,
   '0009-lanes-of-tasks': lanesOfTasks,
   '0010-uploads-in-buckets': uploadsInBuckets,
+  '0011-newest-with-words': newestWithWords,
 }
 
 /** Every version of the schema, oldest first. */

@@ -25,10 +25,18 @@ describe.each(BACKENDS)('the search index, on %s', (backend) => {
     await migrate(db, backend, '0007-single-tasks')
     const entries = Array.from({ length: 250 }, (_, at) => ({ title: `Old film ${at}` }))
     const ids = await addVideos(db, entries)
-    expect(await migrate(db, backend)).toContain('0008-words-of-videos')
+    expect(await migrate(db, backend, '0010-uploads-in-buckets')).toContain('0008-words-of-videos')
     expect(await find(db, 'old', 'fil')).toEqual(ids)
+    await migrate(db, backend)
+    const newest = await findNewest(db, 'old', 'fil')
+    expect(newest).toEqual(ids.toReversed().slice(0, 20))
     expect(await find(db, '249')).toEqual(ids.slice(-1))
   })
+
+  async function findNewest(db: Database, ...prefixes: string[]): Promise<number[] | null> {
+    const index = createSearchIndex({ db, engine: backend })
+    return await index.newestFound({ prefixes }, { after: null, limit: 20 })
+  }
 
   test('takes in what changes while it takes in', async () => {
     const { db } = await databases.migrated()
