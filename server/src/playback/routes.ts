@@ -1,18 +1,15 @@
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
 import { detailError, playback as playbackObject } from '@videoflix/contract'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import { acceptsGzip } from '../http/accepts-gzip.ts'
+import { gzip } from '../http/gzip-pieces.ts'
 import { isSigned, viewerOf } from '../http/authentication.ts'
 import type { Server } from '../http/server.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { SignedUrls } from '../storage/signed-urls.ts'
 import { idOf } from '../videos/routes.ts'
 import type { Permit, Playback } from './playback.ts'
-
-const compress = promisify(gzip)
 
 const HLS = 'application/vnd.apple.mpegurl'
 const DASH = 'application/dash+xml'
@@ -128,5 +125,5 @@ async function sendText(
     vary: 'Origin, Accept-Encoding',
   })
   if (!acceptsGzip(request)) return reply.send(text)
-  return reply.header('content-encoding', 'gzip').send(await compress(text))
+  return reply.header('content-encoding', 'gzip').send(await gzip(Buffer.from(text)))
 }

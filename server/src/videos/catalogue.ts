@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
 import type { Video } from '@videoflix/contract'
 import type { Database } from '../db/database.ts'
 import { AppError } from '../errors.ts'
+import { gzip } from '../http/gzip-pieces.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
@@ -46,7 +45,6 @@ export interface Catalogue {
   close(): void
 }
 
-const compress = promisify(gzip)
 /** A change made by another process is seen after this time at the latest; one made here, at once. */
 const CHECK_INTERVAL_MS = 5000
 /** Up to here the list is one buffer, made in 40 ms at most; a longer one is streamed. */
@@ -168,7 +166,7 @@ export function createCatalogue(needs: {
 
 async function toPage(videos: Video[]): Promise<CataloguePage> {
   const json = Buffer.from(JSON.stringify(videos))
-  const gzipped = await compress(json)
+  const gzipped = await gzip(json)
   const hash = createHash('sha256').update(json).digest('base64url').slice(0, 27)
   return {
     etag: `"${hash}"`,

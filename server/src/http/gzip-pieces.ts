@@ -1,5 +1,6 @@
-import { constants, crc32, deflateRaw, inflateRaw } from 'node:zlib'
 import { promisify } from 'node:util'
+import { constants, crc32, inflateRaw } from 'node:zlib'
+import { deflateBlocks } from './deflate.ts'
 
 /**
  * Parts of one gzip file (RFC 1952), compressed each for itself, so that they can be kept and joined in any order. Not as
@@ -13,17 +14,22 @@ export interface Piece {
   sizeBytes: number
 }
 
-const deflate = promisify(deflateRaw)
 const inflate = promisify(inflateRaw)
 const OPEN_END = { finishFlush: constants.Z_SYNC_FLUSH }
 
 export async function toPiece(bytes: Buffer): Promise<Piece> {
-  const deflated = await deflate(bytes, OPEN_END)
+  const deflated = await deflateBlocks(bytes)
   return { deflated, crc: crc32(bytes), sizeBytes: bytes.length }
 }
 
 export async function bytesOf({ deflated }: Piece): Promise<Buffer> {
   return await inflate(deflated, OPEN_END)
+}
+
+/** A whole gzip file. */
+export async function gzip(bytes: Buffer): Promise<Buffer> {
+  const { deflated, crc, sizeBytes } = await toPiece(bytes)
+  return Buffer.concat([HEADER, deflated, endOf(crc, sizeBytes)])
 }
 
 /** No name, no time, and no system (255). */
@@ -40,10 +46,14 @@ export async function* joinPieces(pieces: AsyncIterable<Piece>): AsyncGenerator<
     size = (size + piece.sizeBytes) % 2 ** 32
     yield piece.deflated
   }
+  yield endOf(crc, size)
+}
+
+function endOf(crc: number, sizeBytes: number): Buffer {
   const trailer = Buffer.alloc(8)
   trailer.writeUInt32LE(crc, 0)
-  trailer.writeUInt32LE(size, 4)
-  yield Buffer.concat([LAST_BLOCK, trailer])
+  trailer.writeUInt32LE(sizeBytes, 4)
+  return Buffer.concat([LAST_BLOCK, trailer])
 }
 
 /** CRC-32, bits reversed as gzip has it. */

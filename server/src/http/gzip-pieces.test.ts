@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { crc32, gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { bytesOf, joinCrcs, joinPieces, toPiece } from './gzip-pieces.ts'
+import { bytesOf, gzip, joinCrcs, joinPieces, toPiece } from './gzip-pieces.ts'
 
 async function joined(texts: Buffer[]): Promise<Buffer> {
   async function* pieces() {
@@ -21,6 +21,12 @@ test('pieces make one gzip file, however they were cut', async () => {
       expect(gunzipSync(await joined(texts))).toEqual(Buffer.concat(texts))
     }),
   )
+})
+
+test('what is compressed at the same time does not mix', async () => {
+  const texts = Array.from({ length: 20 }, (_, at) => Buffer.from(`${at} `.repeat(at * 5000)))
+  const files = await Promise.all(texts.map((text) => gzip(text)))
+  expect(files.map((file) => gunzipSync(file))).toEqual(texts)
 })
 
 test('gzip itself finds no fault in it', async () => {
