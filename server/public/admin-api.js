@@ -94,6 +94,18 @@ export const editVideo = (id, json) => request(`${VIDEOS}${id}/`, { method: 'PAT
 export const deleteVideo = (id) => request(`${VIDEOS}${id}/`, { method: 'DELETE' })
 export const retryVideo = (id) => request(`${VIDEOS}${id}/retry/`, { method: 'POST' })
 
+const DIRECT_UPLOADS = '/admin/api/direct-uploads/'
+export const beginUpload = (json) => request(DIRECT_UPLOADS, { method: 'POST', json })
+export const describeUpload = (id, signal) => request(`${DIRECT_UPLOADS}${id}/`, { signal })
+export async function urlOfPart(id, number, signal) {
+  const json = { numbers: [number] }
+  const { parts } = await request(`${DIRECT_UPLOADS}${id}/parts/`, { method: 'POST', json, signal })
+  return parts[0].url
+}
+export const completeUpload = (id, json, signal) =>
+  request(`${DIRECT_UPLOADS}${id}/complete/`, { method: 'POST', json, signal })
+export const endUpload = (id) => request(`${DIRECT_UPLOADS}${id}/`, { method: 'DELETE' })
+
 export const listSubtitles = (id) => request(`${VIDEOS}${id}/subtitles/`)
 export const addSubtitles = (id, form) =>
   request(`${VIDEOS}${id}/subtitles/`, { method: 'POST', form })

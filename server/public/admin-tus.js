@@ -1,20 +1,18 @@
-/** One resumable upload, protocol tus 1.0.0 (https://tus.io/protocols/resumable-upload). */
+/** One resumable upload through the server, protocol tus 1.0.0 (https://tus.io/protocols/resumable-upload). */
 import { ApiError, withSession } from './admin-api.js'
+import { memory } from './admin-memory.js'
+import { isTemporary, untilDone } from './admin-patience.js'
 import { send } from './admin-xhr.js'
 
 const UPLOADS = '/admin/api/uploads/'
 const CHUNK_BYTES = 8 * 1024 * 1024
-const MOST_FAILURES = 10
-/** Worth another try: no connection, a lost reply, a server that is busy or starts again. */
-const TEMPORARY = new Set([0, 408, 409, 423, 425, 429, 500, 502, 503, 504])
 
-export class Upload {
+export class TusUpload {
   #file
   #metadata
   #told
   #url
   #controller = new AbortController()
-  #isMoving = false
 
   /** `told.progress(bytes)` and `told.waiting(seconds)` hear what happens. */
   constructor(file, metadata, told) {
@@ -24,20 +22,21 @@ export class Upload {
     this.#url = memory.get(this.#key)
   }
 
+  /** Whether some of it may have arrived, perhaps before the page was loaded. */
+  get isBegun() {
+    return this.#url !== null
+  }
+
   /** The new video's id. May be called again after it failed: goes on where it was. */
   async run() {
-    for (let failures = 1; ; failures += 1) {
-      this.#isMoving = false
-      try {
-        const videoId = await this.#transfer()
-        memory.delete(this.#key)
-        return Number(videoId)
-      } catch (error) {
-        if (this.#isMoving) failures = 1
-        if (!TEMPORARY.has(error.status) || failures > MOST_FAILURES) throw error
-        await this.#wait(Math.min(30, 2 ** (failures - 1)))
-      }
-    }
+    const videoId = await untilDone((moved) => this.#transfer(moved), {
+      signal: this.#controller.signal,
+      onWait: (seconds) => this.#told.waiting(seconds),
+      // Where the upload is was not what it seemed: asking again tells.
+      isWorth: (error) => isTemporary(error) || error.status === 409,
+    })
+    memory.delete(this.#key)
+    return Number(videoId)
   }
 
   /** Ends it and removes what has arrived. Without a connection the server does that by itself later. */
@@ -45,11 +44,11 @@ export class Upload {
     this.#controller.abort()
     memory.delete(this.#key)
     if (!this.#url) return
-    const end = () => send('DELETE', this.#url, { headers: {} })
+    const end = () => send('DELETE', this.#url, { headers: { 'tus-resumable': '1.0.0' } })
     await withSession(end).catch(() => undefined)
   }
 
-  async #transfer() {
+  async #transfer(moved) {
     let { offset, videoId } = await this.#begin()
     while (!videoId) {
       this.#told.progress(offset)
@@ -64,7 +63,7 @@ export class Upload {
       })
       offset = Number(reply.header('upload-offset'))
       videoId = reply.header('x-video-id')
-      this.#isMoving = true
+      moved()
       if (!videoId && offset <= start) throw new ApiError(reply.status, null)
     }
     return videoId
@@ -74,7 +73,7 @@ export class Upload {
   async #begin() {
     if (this.#url) {
       try {
-        const reply = await this.#send('HEAD', this.#url, { headers: {} })
+        const reply = await this.#send('HEAD', this.#url)
         const offset = Number(reply.header('upload-offset'))
         return { offset, videoId: reply.header('x-video-id') }
       } catch (error) {
@@ -89,23 +88,14 @@ export class Upload {
     return { offset: 0, videoId: null }
   }
 
-  async #send(method, url, options) {
+  async #send(method, url, { headers, ...options } = {}) {
     const { signal } = this.#controller
-    const reply = await withSession(() => send(method, url, { ...options, signal }))
+    const withVersion = { ...headers, 'tus-resumable': '1.0.0' }
+    const reply = await withSession(() =>
+      send(method, url, { ...options, headers: withVersion, signal }),
+    )
     if (reply.status >= 200 && reply.status < 300) return reply
     throw new ApiError(reply.status, reply.json())
-  }
-
-  /** Until the time has passed, the connection is back, or it is cancelled. */
-  async #wait(seconds) {
-    this.#told.waiting(seconds)
-    const { signal } = this.#controller
-    await new Promise((resolve) => {
-      setTimeout(resolve, seconds * 1000)
-      addEventListener('online', resolve, { once: true, signal })
-      signal.addEventListener('abort', resolve, { once: true })
-    })
-    signal.throwIfAborted()
   }
 
   /** The same file with the same words: after a reload of the page it goes on. */
@@ -124,19 +114,4 @@ function encodeMetadata(values) {
       return `${name} ${btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))}`
     })
     .join(',')
-}
-
-/** Where each unfinished upload is; a browser may refuse to remember. */
-const memory = {
-  get: (key) => attempt(() => localStorage.getItem(key)) ?? null,
-  set: (key, url) => attempt(() => localStorage.setItem(key, url)),
-  delete: (key) => attempt(() => localStorage.removeItem(key)),
-}
-
-function attempt(work) {
-  try {
-    return work()
-  } catch {
-    return null
-  }
 }

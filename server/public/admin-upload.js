@@ -11,7 +11,7 @@ import {
   showError,
 } from './admin-dom.js'
 import { meter } from './admin-meter.js'
-import { Upload } from './admin-tus.js'
+import { Transfer } from './admin-transfer.js'
 
 /** What goes along in a header; longer descriptions follow when the video exists. */
 const DESCRIPTION_IN_HEADER = 1000
@@ -44,7 +44,7 @@ export function offerFile(file, onDone) {
 export function replaceFile(video, file, onDone) {
   const item = addItem(file, `New file for “${video.title}”`)
   item.scrollIntoView({ block: 'nearest' })
-  void begin(item, file, { video: String(video.id) }, () => {
+  void begin(item, file, { video: video.id }, () => {
     notify(`The new file for “${video.title}” is uploaded and will be made ready now.`)
     onDone()
   })
@@ -63,7 +63,7 @@ function addItem(file, name) {
 /** Sends the file when it is its turn, as often as the person wants to try. */
 async function begin(item, file, metadata, onDone) {
   const again = action(item, 'again')
-  const upload = new Upload(file, metadata, meter(item, file.size))
+  const upload = new Transfer(file, metadata, meter(item, file.size))
   const cancel = () => {
     void upload.cancel()
     close(item)

@@ -1,31 +1,35 @@
 const STALLED_MS = 60_000
 
-/** One request of an upload, by XMLHttpRequest, because fetch does not tell how much has been sent. */
-export function send(method, url, { headers, body = null, signal, onProgress }) {
+/**
+ * One request of an upload, by XMLHttpRequest, because fetch does not tell how much has been sent. `answerMs`: how long
+ * the answer may take once all is sent; without it, any time.
+ */
+export function send(method, url, { headers = {}, body = null, signal, onProgress, answerMs }) {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest()
+    const abort = () => xhr.abort()
     let stalled
-    const watch = () => {
+    const watch = (ms) => {
       clearTimeout(stalled)
-      stalled = setTimeout(() => xhr.abort(), STALLED_MS)
+      if (ms) stalled = setTimeout(abort, ms)
     }
     xhr.open(method, url)
-    xhr.setRequestHeader('tus-resumable', '1.0.0')
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value)
     xhr.upload.addEventListener('progress', ({ loaded }) => {
-      watch()
+      watch(STALLED_MS)
       onProgress?.(loaded)
     })
-    // From here on the server works; how long that takes depends on the size of the film.
-    xhr.upload.addEventListener('load', () => clearTimeout(stalled))
+    // From here on the other side works; how long that takes may depend on the size of the film.
+    xhr.upload.addEventListener('load', () => watch(answerMs))
     xhr.addEventListener('loadend', () => {
-      clearTimeout(stalled)
+      watch(0)
+      signal?.removeEventListener('abort', abort)
       if (signal?.aborted) reject(new DOMException('Cancelled', 'AbortError'))
       else resolve(replyOf(xhr))
     })
-    signal?.addEventListener('abort', () => xhr.abort(), { once: true })
     signal?.throwIfAborted()
-    if (body?.size > 0) watch()
+    signal?.addEventListener('abort', abort)
+    if (body?.size > 0) watch(STALLED_MS)
     xhr.send(body)
   })
 }

@@ -17,7 +17,7 @@ const policy = (media: string, player: string): string =>
 /**
  * Sends a page for people, with the status that the reply has. It is never kept by caches. A page that `hasPlayer` may
  * give a video element the film piece by piece, which has a `blob:` URL then (Media Source Extensions), and loads media
- * from `mediaOrigin` if that is not this server.
+ * from `mediaOrigin` if that is not this server, and sends films there.
  */
 export function sendPage(
   reply: FastifyReply,

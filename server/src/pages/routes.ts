@@ -69,10 +69,11 @@ export async function pageRoutes(
   )
 
   server.get('/admin/', page, (_request, reply) =>
-    sendPage(reply, render('pages/admin', { categories: CATEGORIES }), {
-      hasPlayer: true,
-      mediaOrigin,
-    }),
+    sendPage(
+      reply,
+      render('pages/admin', { categories: CATEGORIES, hasBucket: mediaOrigin !== null }),
+      { hasPlayer: true, mediaOrigin },
+    ),
   )
 
   // Where the original showed its jobs: bookmarks still lead somewhere.
