@@ -139,6 +139,54 @@ describe.each(hasS3 ? (['local', 's3'] as const) : (['local'] as const))(
       expect(asked.status).toBe(200)
       await other.close()
     })
+
+    test('goes on within 15 seconds when its server, a machine of its own, was lost in the middle', async () => {
+      await using app = await startApp({ backend: 'postgres', media })
+      await app.worker.drain()
+      const superuser = await app.superuser()
+      const lost = await anotherServer(app)
+      const bytes = await readFile(await film(SHORT))
+      const path = await begin(superuser, bytes.length, 'Its server was lost')
+      const half = bytes.length >> 1
+      const first = await send(superuser, {
+        ...{ origin: lost.origin, path, offset: 0 },
+        body: new Uint8Array(bytes.subarray(0, half)),
+      })
+      expect(first.status).toBe(204)
+      const more = new Uint8Array(bytes.subarray(half, half + 100))
+      const gone = new AbortController()
+      const body = new ReadableStream({ start: (controller) => controller.enqueue(more) })
+      const hanging = send(superuser, {
+        ...{ origin: lost.origin, path, offset: half },
+        ...{ body, signal: gone.signal },
+      }).catch(() => undefined)
+      const findLock = () => app.app.db.selectFrom('upload_locks').selectAll().executeTakeFirst()
+      const held = await until(findLock, 'the server that will be lost has the lock')
+      expect(held.held_until.getTime() - app.clock.now().getTime()).toBeLessThanOrEqual(15_000)
+      // From now on nobody renews it, nor lets it go.
+      const owner = 'another-machine/pid:[4026531836] 7 A23456789012345678901_'
+      await app.app.db.updateTable('upload_locks').set({ owner }).execute()
+      await lost.close()
+
+      const asked = superuser.request(path, { method: 'HEAD', headers: TUS })
+      const waiting = await until(async () => {
+        const lock = await findLock()
+        return lock?.is_wanted === true && lock
+      }, 'somebody waits for the lock')
+      expect(waiting.owner).toBe(owner)
+      app.clock.advance(15_000)
+      const answer = await asked
+      expect(answer.status).toBe(200)
+      const offset = Number(answer.headers.get('upload-offset'))
+      expect(offset).toBeGreaterThanOrEqual(half)
+      const rest = new Uint8Array(bytes.subarray(offset))
+      const last = await send(superuser, { origin: app.origin, path, offset, body: rest })
+      expect(last.headers.get('x-video-id')).toMatch(/^\d+$/)
+      const stored = await storedBytes(app, 'originals', path.split('/').at(-1) ?? '')
+      expect(sha256(stored)).toBe(sha256(bytes))
+      gone.abort()
+      await hanging
+    })
   },
 )
 

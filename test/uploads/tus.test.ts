@@ -110,6 +110,23 @@ describe.each(BACKENDS)('resumable uploads, on %s', (backend) => {
     await bucket.uploads.put(id, storeId, 1, bytes)
   }
 
+  /** As if an upload that grows now had been announced two days ago. */
+  async function beginDaysAgo(id: string): Promise<void> {
+    const then = new Date(Date.now() - 48 * 3_600_000)
+    const { db, bucket } = app.app
+    if (bucket) {
+      await db
+        .updateTable('bucket_uploads')
+        .set({ created_at: then })
+        .where('id', '=', id)
+        .execute()
+      return
+    }
+    const path = `${app.settings.uploads.dir}/${id}.json`
+    const described = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+    await writeFile(path, JSON.stringify({ ...described, creation_date: then.toISOString() }))
+  }
+
   const remove = (location: string): Promise<Response> =>
     superuser.delete(location, { headers: { 'tus-resumable': '1.0.0' } })
 
@@ -388,6 +405,14 @@ describe.each(BACKENDS)('resumable uploads, on %s', (backend) => {
     const after = await traces(app)
     expect(after['originals']).toEqual(before['originals'])
     expect(after['staging']).not.toContain(location.split('/').at(-1))
+  })
+
+  test('an upload lives for UPLOAD_TTL after its last byte, not after its first', async () => {
+    const location = await begin({ title: aTitle() })
+    await patch(location, 0, bytes.subarray(0, 10))
+    await beginDaysAgo(idOf(location))
+    expect((await head(location)).headers.get('upload-offset')).toBe('10')
+    expect((await patch(location, 10, bytes.subarray(10))).status).toBe(204)
   })
 
   test('an abandoned upload expires', async () => {

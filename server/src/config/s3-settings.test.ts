@@ -24,6 +24,15 @@ test('without USE_S3_MEDIA there is no bucket, whatever else is set', () => {
   expect(readSettings({ AWS_ACCESS_KEY_ID: 'key' }, '/x').warnings).toEqual([])
 })
 
+test('a bucket that is not in use is known, if all of it is named', () => {
+  const unusedOf = (variables: Record<string, string>): S3Settings | null =>
+    readSettings(variables, '/x').settings.unusedS3
+  expect(unusedOf({})).toBeNull()
+  expect(unusedOf({ ...AWS, MEDIA_URL_TTL: '604800', USE_S3_MEDIA: 'False' })).toEqual(s3Of(AWS))
+  expect(unusedOf({ AWS_STORAGE_BUCKET_NAME: 'films' })).toBeNull()
+  expect(readSettings(AWS, '/x').settings.unusedS3).toBeNull()
+})
+
 test('a bucket at AWS needs its region, and a role of the machine will do', () => {
   expect(s3Of(AWS)).toEqual({
     bucket: 'films',

@@ -80,7 +80,7 @@ const DAY_MS = 86_400_000
 /** A signature of S3 lives for seven days at most, and lifetimes are rounded up by a quarter. */
 const LONGEST_URL_TTL_MS = 5 * DAY_MS
 
-/** A sentence about what is missing or contradictory, or null. Without USE_S3_MEDIA the rest means nothing. */
+/** A sentence about what is missing or contradictory, or null. Without USE_S3_MEDIA nothing has to be right. */
 export function whatIsHalfS3(env: S3Env): string | null {
   if (!env.USE_S3_MEDIA) return null
   if (env.AWS_STORAGE_BUCKET_NAME === undefined) {
@@ -118,4 +118,13 @@ export function s3Settings(env: S3Env): S3Settings | null {
     cacheBytes: env.S3_CACHE_BYTES ?? 20_000_000_000,
     silenceMs: env.S3_TIMEOUT ?? 20_000,
   }
+}
+
+/** The bucket that is named although it is not in use, as one that was, or will be. Null: none, or not all of it. */
+export function unusedS3Settings(env: S3Env): S3Settings | null {
+  if (env.USE_S3_MEDIA) return null
+  // Nothing is played from it, so how long URLs live does not matter.
+  const { MEDIA_URL_TTL: _, ...rest } = env
+  const used = { ...rest, USE_S3_MEDIA: true }
+  return whatIsHalfS3(used) === null ? s3Settings(used) : null
 }

@@ -9,7 +9,7 @@ import { readEnv, type Env } from './env.ts'
 import type { Rate } from './env-values.ts'
 import { monitoringSettings, type MonitoringSettings } from './monitoring-settings.ts'
 import { openIdSettings, whatIsHalfOpenId, type OpenIdSettings } from './openid-settings.ts'
-import { s3Settings, whatIsHalfS3, type S3Settings } from './s3-settings.ts'
+import { s3Settings, unusedS3Settings, whatIsHalfS3, type S3Settings } from './s3-settings.ts'
 import { redisSettings, redisWarning, type RedisSettings } from './redis-settings.ts'
 import { whatIsUnsafe } from './unsafe.ts'
 import { webhookSettings, whatIsHalfWebhooks, type WebhookSettings } from './webhook-settings.ts'
@@ -78,6 +78,8 @@ export interface Settings {
   }
   /** Null: media, originals and intermediates are in folders. */
   s3: S3Settings | null
+  /** Named, though not in use: uploads that began there may end there. Null: none. */
+  unusedS3: S3Settings | null
   /** Where workers keep what they fetched from S3. */
   cacheDir: string
   originalsDir: string
@@ -209,6 +211,7 @@ function settingsFrom(env: Env, projectDir: string): Settings {
       accelPath: env.MEDIA_ACCEL_PATH ?? null,
     },
     s3: s3Settings(env),
+    unusedS3: unusedS3Settings(env),
     cacheDir: join(dataDir, 'cache'),
     originalsDir: join(dataDir, 'originals'),
     intermediatesDir: join(dataDir, 'intermediates'),

@@ -10,7 +10,8 @@ import {
   type MigrationCounts,
   type Stores,
 } from '../storage-migration/migrate-storage.ts'
-import { launch } from './lifecycle.ts'
+import { countUploadsUnderWay, type UploadsUnderWay } from '../uploads/under-way.ts'
+import { launch, migrateOrExplain } from './lifecycle.ts'
 import { counted, inBytes, progressLine } from './progress-line.ts'
 
 export interface MigrateStorageOptions {
@@ -25,6 +26,7 @@ export interface MigrateStorageOptions {
 /** One end of the way. */
 interface End {
   name: string
+  isBucket: boolean
   stores: Stores
   /** Folders, or the place in a bucket: two ends that share one would be mixed up. */
   places: string[]
@@ -42,7 +44,13 @@ export async function moveStorage(options: MigrateStorageOptions): Promise<void>
     const to = await openEnd(settings, 'to', options.to, options.toFolder)
     ends.push(to)
     assertApart(from, to)
-    if (options.deleteSource) await assertNotInUse(from, settings)
+    await migrateOrExplain(settings)
+    const underWay = (): Promise<UploadsUnderWay> =>
+      countUploadsUnderWay({ db: app.db, now: app.clock.now(), dir: settings.uploads.dir })
+    if (options.deleteSource) {
+      await assertNotInUse(from, settings)
+      assertNoneGoesOn(from, await underWay())
+    }
     const counts = await migrateStorage({
       from: from.stores,
       to: to.stores,
@@ -56,7 +64,12 @@ export async function moveStorage(options: MigrateStorageOptions): Promise<void>
     if (counts.foreign > 0) {
       say(`${counted(counts.foreign, 'file')} of other programs stayed where they are.`)
     }
-    say(options.deleteSource ? `${from.name} is empty now.` : whatNext(from, to, options))
+    if (options.deleteSource) {
+      say(`${from.name} is empty now.`)
+      return
+    }
+    say(whatNext(from, to, options))
+    for (const text of whatOfUploads(from, await underWay())) say(text)
   } finally {
     line.end()
     for (const end of ends) end.close()
@@ -91,7 +104,13 @@ function foldersBelow(folder: string): Folders {
 
 async function localEnd(name: string, folders: Folders): Promise<End> {
   const stores = localStores(folders)
-  return { name, stores, places: await placesOf(folders), close: () => stores.close() }
+  return {
+    name,
+    isBucket: false,
+    stores,
+    places: await placesOf(folders),
+    close: () => stores.close(),
+  }
 }
 
 async function placesOf({ originalsDir, intermediatesDir, media }: Folders): Promise<string[]> {
@@ -104,7 +123,13 @@ async function bucketEnd(settings: Settings): Promise<End> {
   const { s3 } = readSettings({ ...process.env, USE_S3_MEDIA: 'True' }, settings.dataDir).settings
   if (s3 === null) throw new AppError('misconfigured', 'Set AWS_STORAGE_BUCKET_NAME.')
   const stores = await openStores({ ...settings, s3 })
-  return { name: 's3', stores, places: [placeInBucket(s3)], close: () => stores.close() }
+  return {
+    name: 's3',
+    isBucket: true,
+    stores,
+    places: [placeInBucket(s3)],
+    close: () => stores.close(),
+  }
 }
 
 function placeInBucket({ endpoint, bucket, prefix }: S3Settings): string {
@@ -130,6 +155,15 @@ async function assertNotInUse(from: End, settings: Settings): Promise<void> {
   )
 }
 
+/** What of an upload has come to the bucket so far would go with the rest. */
+function assertNoneGoesOn(from: End, { inBucket }: UploadsUnderWay): void {
+  if (!from.isBucket || inBucket === 0) return
+  throw new AppError(
+    'conflict',
+    `${counted(inBucket, 'resumable upload')} began in ${from.name} and ${inBucket === 1 ? 'goes' : 'go'} on there: let them end (what does not go on is forgotten after UPLOAD_TTL), then use --delete-source.`,
+  )
+}
+
 function sentence({ copied, copiedBytes, there, deleted }: MigrationCounts): string {
   const gone = deleted > 0 ? `, ${deleted} removed from the source` : ''
   return `${counted(copied, 'object')} copied (${inBytes(copiedBytes)}), ${there} there already${gone}.`
@@ -147,6 +181,29 @@ function whatNext(from: End, to: End, options: MigrateStorageOptions): string {
     '2. change the settings to the new place, and start',
     `3. when all is well: videoflix migrate-storage ${again.join(' ')} --delete-source`,
   ].join('\n')
+}
+
+/** They are not copied: those that can go on do so where they began. */
+function whatOfUploads(
+  { isBucket }: End,
+  { inFolder, inBucket, straight }: UploadsUnderWay,
+): string[] {
+  const sentences: string[] = []
+  if (isBucket && straight > 0) {
+    sentences.push(
+      `${counted(straight, 'upload')} under way from a browser straight to the bucket: let them end first, or they have to begin anew.`,
+    )
+  }
+  const resumable = isBucket ? inBucket : inFolder
+  if (resumable > 0) {
+    const provided = isBucket
+      ? 'the settings keep the bucket (AWS_…) until they have ended'
+      : 'DATA_DIR stays, or its folder `uploads` comes along'
+    sentences.push(
+      `${counted(resumable, 'resumable upload')} under way, to go on after the change if ${provided}.`,
+    )
+  }
+  return sentences
 }
 
 function say(text: string): void {

@@ -5,7 +5,7 @@ import type { S3Settings } from '../config/s3-settings.ts'
 import { AppError } from '../errors.ts'
 import { newId } from '../ports/ids.ts'
 import { localCache } from '../ports/object-store/local-cache.ts'
-import type { ObjectStore } from '../ports/object-store/object-store.ts'
+import { LONGEST_PUT_MS, type ObjectStore } from '../ports/object-store/object-store.ts'
 import { createS3Client } from '../ports/object-store/s3-client.ts'
 import { followCredentials } from '../ports/object-store/s3-credentials.ts'
 import { inOurWords } from '../ports/object-store/s3-errors.ts'
@@ -18,8 +18,6 @@ import type { SignedUrls } from './signed-urls.ts'
 import type { Stores } from './stores.ts'
 
 const HOUR_MS = 3_600_000
-/** No step takes as long to store a file. */
-const LONGEST_PUT_MS = 48 * HOUR_MS
 
 /** All in one bucket: only `media/` is ever handed out. */
 export async function openS3Stores(settings: S3Settings, cacheDir: string): Promise<Stores> {
@@ -48,9 +46,9 @@ export async function openS3Stores(settings: S3Settings, cacheDir: string): Prom
   const media = storeAt(prefixes.media, ofMedia)
   const mediaUrls = createS3MediaUrls({ urls, prefix: prefixes.media, signs: signsUrls })
 
-  async function tidy(): Promise<void> {
+  async function tidy(now: Date): Promise<void> {
     await cache.tidy()
-    const before = new Date(Date.now() - LONGEST_PUT_MS)
+    const before = new Date(now.getTime() - LONGEST_PUT_MS)
     for (const uploads of [uploadsAt(prefixes.work), uploadsAt(prefixes.media)]) {
       for await (const { key, id } of uploads.listBegunBefore(before)) await uploads.abort(key, id)
     }
@@ -82,12 +80,12 @@ export async function openS3Stores(settings: S3Settings, cacheDir: string): Prom
   }
 }
 
-function hourly(work: () => Promise<void>): () => Promise<void> {
+function hourly(work: (now: Date) => Promise<void>): (now?: Date) => Promise<void> {
   let lastRun = Number.NEGATIVE_INFINITY
-  return async () => {
+  return async (now = new Date()) => {
     if (Date.now() - lastRun < HOUR_MS) return
     lastRun = Date.now()
-    await work()
+    await work(now)
   }
 }
 
@@ -106,16 +104,20 @@ async function allowOrigins(client: S3Client, bucket: string, origins: string[])
   )
 }
 
-/** Asks as a browser does before a page may read ranges. */
+/** Asks as a browser does before a page may read ranges, and before it may send a part. */
 async function allowsOrigin(url: string, origin: string): Promise<boolean> {
-  const wish = {
-    'access-control-request-method': 'GET',
-    'access-control-request-headers': 'range',
-  }
-  const reply = await fetch(url, { method: 'OPTIONS', headers: { origin, ...wish } })
-  await reply.body?.cancel()
-  const allowed = reply.headers.get('access-control-allow-origin')
-  return reply.ok && (allowed === origin || allowed === '*')
+  const wishes = [
+    { 'access-control-request-method': 'GET', 'access-control-request-headers': 'range' },
+    { 'access-control-request-method': 'PUT' },
+  ]
+  const replies = await Promise.all(
+    wishes.map((wish) => fetch(url, { method: 'OPTIONS', headers: { origin, ...wish } })),
+  )
+  await Promise.all(replies.map((reply) => reply.body?.cancel()))
+  return replies.every(({ ok, headers }) => {
+    const allowed = headers.get('access-control-allow-origin')
+    return ok && (allowed === origin || allowed === '*')
+  })
 }
 
 const soon = (): number => Math.ceil(Date.now() / 1000) + 60

@@ -11,8 +11,11 @@ export interface Stores {
   media: ObjectStore
   /** Null: media is sent by this server. */
   bucket: Bucket | null
-  /** Removes what killed processes left, here and there; at most once an hour, however often it is called. */
-  tidy(): Promise<void>
+  /**
+   * Removes what killed processes left, here and there, days before `now` (ours unless told); at most once an hour,
+   * however often it is called.
+   */
+  tidy(now?: Date): Promise<void>
   close(): void
 }
 

@@ -52,6 +52,8 @@ export async function bucketPlace(
       if ((await library.findByUpload(uploadId)) === null) await originals.delete(uploadId)
     },
 
+    holds: async (uploadId) => (await findBucketUpload(db, uploadId)) !== null,
+
     listIds: () => listWholeUploads(db),
 
     async removeAbandoned(now) {

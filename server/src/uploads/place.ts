@@ -11,6 +11,8 @@ export interface UploadPlace {
   intake: Intake
   /** Removes an upload. May be repeated. */
   remove(uploadId: string): Promise<void>
+  /** Whether it has begun here, and is no video yet. */
+  holds(uploadId: string): Promise<boolean>
   /** Ids of uploads that may be whole, and those that are a video already. */
   listIds(): Promise<string[]>
   /** Removes what has not grown for UPLOAD_TTL. */

@@ -13,9 +13,7 @@ import { subtitleRoutes } from '../subtitles/routes.ts'
 import { createSubtitleLibrary } from '../subtitles/subtitles.ts'
 import { TASK_BOARD_PATH, taskBoardRoutes } from '../task-board/routes.ts'
 import { directUploadRoutes } from '../uploads/direct-routes.ts'
-import { folderPlace } from '../uploads/folder-place.ts'
 import { formUploadRoutes } from '../uploads/form-routes.ts'
-import type { UploadPlace } from '../uploads/place.ts'
 import { startUploadSweep } from '../uploads/sweep.ts'
 import { tusRoutes } from '../uploads/tus-routes.ts'
 import { createTusUploads } from '../uploads/tus.ts'
@@ -31,6 +29,7 @@ import { addAccountRoutes } from './account-routes.ts'
 import type { Foundation } from './foundation.ts'
 import type { ProcessFacts } from './process-facts.ts'
 import type { Services } from './services.ts'
+import { placeOfUploads } from './upload-place.ts'
 
 /** The server with all its routes; not listening yet. */
 export async function createSite(
@@ -69,9 +68,10 @@ export async function createSite(
   })
   const events = createVideoEvents({ db, log, adminVideos })
   const checkHealth = healthCheck({ db, redis })
+  const placeForUploads = await placeOfUploads(foundation, services)
   const uploads = createTusUploads({
     settings: settings.uploads,
-    place: await placeOfUploads(foundation, services),
+    place: placeForUploads.place,
     locker: uploadLocker({ db, clock, process }),
     library,
     onError: (error) => log.warn({ err: error }, 'upload'),
@@ -124,18 +124,7 @@ export async function createSite(
     catalogue.close()
     events.close()
     await sweep.stop()
+    placeForUploads.close()
   })
   return server
-}
-
-async function placeOfUploads(
-  { settings, db, clock, stores }: Foundation,
-  { staging, intake, library }: Services,
-): Promise<UploadPlace> {
-  const { bucket, originals, intermediates } = stores
-  const { dir, ttlMs } = settings.uploads
-  if (!bucket) return folderPlace({ settings: settings.uploads, staging, intake })
-  const { bucketPlace } = await import('../uploads/bucket-place.ts')
-  const { uploads: parts } = bucket
-  return await bucketPlace({ db, clock, parts, intermediates, dir, ttlMs, originals, library })
 }
