@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 import { AppError } from '../errors.ts'
-import type { Database, Engine, Transacting } from './database.ts'
+import { transact, type Database, type Engine, type Transacting } from './database.ts'
 import { first } from './migrations/0001-first.ts'
 import { secondFactorAndOpenId } from './migrations/0002-second-factor-and-openid.ts'
 import { usersAndAudit } from './migrations/0003-users-and-audit.ts'
@@ -13,6 +13,7 @@ import { wordsOfVideos } from './migrations/0008-words-of-videos.ts'
 import { lanesOfTasks } from './migrations/0009-lanes-of-tasks.ts'
 import { uploadsInBuckets } from './migrations/0010-uploads-in-buckets.ts'
 import { newestWithWords } from './migrations/0011-newest-with-words.ts'
+import { imports } from './migrations/0012-imports.ts'
 
 const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0001-first': first,
@@ -26,6 +27,7 @@ const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0009-lanes-of-tasks': lanesOfTasks,
   '0010-uploads-in-buckets': uploadsInBuckets,
   '0011-newest-with-words': newestWithWords,
+  '0012-imports': imports,
 }
 
 /** Every version of the schema, oldest first. */
@@ -37,7 +39,7 @@ export const SCHEMA_VERSIONS = Object.keys(MIGRATIONS)
  * when a newer program has been here.
  */
 export async function migrate(db: Database, engine: Engine, upTo?: string): Promise<string[]> {
-  return await db.transaction().execute(async (trx) => {
+  return await transact(db, async (trx) => {
     await lockOutOthers(trx, engine)
     await refuseNewerSchema(trx)
     const migrator = new Migrator({

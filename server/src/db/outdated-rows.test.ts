@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BACKENDS, startApp, type TestApp } from '../../../test/harness/app.ts'
 import { outdatedRows } from './outdated-rows.ts'
@@ -34,6 +35,18 @@ describe.each(BACKENDS)('outdated rows, on %s', (backend) => {
     app.clock.advance(365 * DAY)
     await forget()
     expect(await count('audit')).toBe(0)
+  })
+
+  test('are forgotten however many they are', async () => {
+    const { db } = app.app
+    await sql`
+      with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 20001)
+      insert into audit (at, event, details) select ${new Date(0)}, 'login', '{}' from numbers`.execute(
+      db,
+    )
+    await outdatedRows({ db, clock: app.clock, auditKeptMs: DAY })()
+    const old = db.selectFrom('audit').select('id').where('at', '<', new Date(1))
+    expect(await old.execute()).toEqual([])
   })
 
   test('what webhooks told is forgotten 30 days after its end, and never before it', async () => {

@@ -1,5 +1,7 @@
+import { sql, type RawBuilder, type SqlBool } from 'kysely'
 import type { Clock } from '../ports/clock.ts'
 import type { Database } from './database.ts'
+import { deleteInPieces } from './delete-in-pieces.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -21,12 +23,13 @@ export function outdatedRows(needs: {
     const now = clock.now().getTime()
     if (now - lastRun < HOUR) return
     lastRun = now
-    const before = (keptMs: number): Date => new Date(now - keptMs)
-    await db.deleteFrom('sessions').where('expires_at', '<', before(SESSIONS_KEPT_MS)).execute()
-    await db.deleteFrom('links').where('expires_at', '<', before(LINKS_KEPT_MS)).execute()
-    await db.deleteFrom('audit').where('at', '<', before(auditKeptMs)).execute()
-    for (const end of ['delivered_at', 'failed_at'] as const) {
-      await db.deleteFrom('webhook_deliveries').where(end, '<', before(WEBHOOKS_KEPT_MS)).execute()
+    const before = (column: string, keptMs: number): RawBuilder<SqlBool> =>
+      sql`${sql.ref(column)} < ${new Date(now - keptMs)}`
+    await deleteInPieces(db, 'sessions', 'id', before('expires_at', SESSIONS_KEPT_MS))
+    await deleteInPieces(db, 'links', 'token_hash', before('expires_at', LINKS_KEPT_MS))
+    await deleteInPieces(db, 'audit', 'id', before('at', auditKeptMs))
+    for (const end of ['delivered_at', 'failed_at']) {
+      await deleteInPieces(db, 'webhook_deliveries', 'id', before(end, WEBHOOKS_KEPT_MS))
     }
   }
 }

@@ -311,7 +311,7 @@ export interface DirectUploadsTable {
   size_bytes: number
   /** Of every part but the last. */
   part_bytes: number
-  /** When completing it began; from then on it cannot be aborted. */
+  /** When it became a video; from then on it cannot be aborted. */
   sealed_at: Date | null
   created_at: Date
   expires_at: Date
@@ -336,14 +336,24 @@ export interface BucketUploadsTable {
   expires_at: Date
 }
 
-/** Who may write to a resumable upload now. */
+/** Who may write to a resumable upload now, or makes a video of it. */
 export interface UploadLocksTable {
+  /** With `/finishing` behind it in the second case. */
   upload_id: string
   /** From `newOwner`. */
   owner: string
   held_until: Date
   /** Somebody else has come. */
   is_wanted: boolean
+}
+
+export interface ImportsTable {
+  /** Of the system that is taken over. */
+  name: string
+  /** The id of its last favourite that was looked at. */
+  last_favorite: number
+  /** Ids of favourites whose user or video was not there. */
+  left_out: Json<number[]>
 }
 
 export interface Tables {
@@ -368,6 +378,7 @@ export interface Tables {
   direct_uploads: DirectUploadsTable
   bucket_uploads: BucketUploadsTable
   upload_locks: UploadLocksTable
+  imports: ImportsTable
 }
 
 export type User = Selectable<UsersTable>

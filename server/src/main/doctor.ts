@@ -1,6 +1,7 @@
 import { mkdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
+import type { Database } from '../db/database.ts'
 import { inspectTools } from '../media/tools.ts'
 import { listWaiting, tellNeglected } from '../tasks/neglected.ts'
 import { needMediaTools } from '../tasks/served-kinds.ts'
@@ -61,9 +62,15 @@ async function checkFfmpeg({ app, settings }: Launch): Promise<Finding[]> {
   ]
 }
 
+const OLDEST_POSTGRES = 14
+
 async function checkDatabase({ app, settings }: Launch): Promise<Finding[]> {
-  await sql`select 1`.execute(app.db)
-  const kind = settings.database.kind === 'sqlite' ? settings.database.file : 'PostgreSQL'
+  const { database } = settings
+  const version = database.kind === 'postgres' ? await postgresVersion(app.db) : null
+  const kind = database.kind === 'sqlite' ? database.file : `PostgreSQL ${version}`
+  if (version !== null && Number.parseInt(version) < OLDEST_POSTGRES) {
+    return [bad(`${kind} is too old: use ${OLDEST_POSTGRES} or newer.`)]
+  }
   try {
     await app.db.selectFrom('users').select('id').limit(1).execute()
   } catch {
@@ -74,6 +81,12 @@ async function checkDatabase({ app, settings }: Launch): Promise<Finding[]> {
     ]
   }
   return [good(`${kind} answers`)]
+}
+
+/** Such as `15.18`; a packager's name follows in what the server says. */
+async function postgresVersion(db: Database): Promise<string> {
+  const { rows } = await sql<{ server_version: string }>`show server_version`.execute(db)
+  return rows[0]?.server_version.split(' ')[0] ?? ''
 }
 
 async function checkTasks({ app }: Launch): Promise<Finding[]> {

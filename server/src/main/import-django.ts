@@ -59,8 +59,7 @@ export async function importDjango(options: ImportDjangoOptions): Promise<void> 
       isCopying: options.copy ?? false,
       signal: new AbortController().signal,
     })
-    const markFile = join(settings.dataDir, 'import-django.json')
-    const favorites = await importFavorites(needs, { users, videos, markFile })
+    const favorites = await importFavorites(needs, { users, videos })
     const isReprocessing = options.reprocess === true && !needs.isDryRun
     const reprocessed = isReprocessing ? await reprocessImported(app.db, needs.now) : 0
     line.end()

@@ -8,12 +8,13 @@ import { AppError } from '../errors.ts'
 import { MediaFailure } from '../media/failure.ts'
 import type { MediaJob, SourceJob } from '../media/media-job.ts'
 import type { PlanOptions } from '../media/plan.ts'
+import { diskFull } from '../media/run-failures.ts'
 import type { MediaTools } from '../media/tools.ts'
 import type { Doorbell } from '../ports/doorbell/doorbell.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
+import { isStoreAway, waitForStore } from '../tasks/store-away.ts'
 import {
   LeaseLost,
-  NotYet,
   TaskFailure,
   type Lease,
   type RunningTask,
@@ -181,7 +182,7 @@ export function stepHandler<K extends StepTask>(
     await task
       .write((trx) => tellFailure(trx, step.id, failure, lastLines(detail)))
       .catch((cause: unknown) => log.warn({ err: cause }, 'could not tell why a step failed'))
-    return isStoreAway(error) ? new NotYet(STORE_WAIT_MS) : failure
+    return isStoreAway(error) ? waitForStore(error) : failure
   }
 
   return {
@@ -199,24 +200,24 @@ function asTaskFailure(error: unknown): TaskFailure | null {
   if (error instanceof TaskFailure) return error
   if (error instanceof MediaFailure) {
     const { reason, sentence, permanent } = error
-    return new TaskFailure(reason, sentence, { permanent, cause: error })
+    const isLocal = reason === 'disk_full'
+    return new TaskFailure(reason, sentence, { permanent, isLocal, cause: error })
   }
   if (error instanceof AppError && error.code === 'disk_full') {
-    return new TaskFailure('disk_full', error.message, { permanent: false, cause: error })
+    const options = { permanent: false, isLocal: true, cause: error }
+    return new TaskFailure('disk_full', error.message, options)
   }
+  if (hasNoRoom(error)) return asTaskFailure(diskFull(error.message))
   if (isStoreAway(error)) {
     return new TaskFailure('unavailable', error.message, { permanent: false, cause: error })
   }
   return null
 }
 
-const STORE_WAIT_MS = 30_000
-
-/** Whatever is wrong with the store, now or until somebody changes its settings, says nothing about the film. */
-function isStoreAway(error: unknown): error is AppError {
-  return (
-    error instanceof AppError && (error.code === 'unavailable' || error.code === 'misconfigured')
-  )
+/** Even an empty folder may need some. */
+function hasNoRoom(error: unknown): error is Error {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
 async function removeAll(store: ObjectStore, prefix: string): Promise<void> {

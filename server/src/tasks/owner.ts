@@ -1,10 +1,19 @@
-import { readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { newId } from '../ports/ids.ts'
 
 /** The name under which one run of the program holds leases: host, process and a nonce. */
 export function newOwner(pid: number): string {
-  return [`${hostname()}/${processNamespace()}`, pid, newId()].join(' ')
+  return [`${hostname()}/${processNamespace()}/${boot()}`, pid, newId()].join(' ')
+}
+
+/** Machines made from one image may share a host name, and all that do not use containers have the same namespace. */
+function boot(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return ''
+  }
 }
 
 /** Containers may share a host name, yet number their processes apart: a number means nothing outside of its namespace. */

@@ -1,5 +1,6 @@
-import { expressionBuilder } from 'kysely'
+import { expressionBuilder, sql } from 'kysely'
 import type { Database, Transacting } from '../db/database.ts'
+import { deleteInPieces } from '../db/delete-in-pieces.ts'
 import { asJson, type Tables, type TaskRow } from '../db/tables.ts'
 import { laneOf, type Lane, type Lease, type Payload, type TaskKind } from './task.ts'
 
@@ -266,5 +267,5 @@ export async function cancel(trx: Transacting, subject: string): Promise<void> {
 }
 
 export async function forgetFinished(db: Database, before: Date): Promise<void> {
-  await db.deleteFrom('tasks').where('finished_at', '<', before).execute()
+  await deleteInPieces(db, 'tasks', 'id', sql`finished_at < ${before}`)
 }

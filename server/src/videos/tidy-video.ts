@@ -1,7 +1,8 @@
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ObjectInfo, ObjectStore } from '../ports/object-store/object-store.ts'
-import type { TaskHandler } from '../tasks/task.ts'
+import { waitForStore } from '../tasks/store-away.ts'
+import type { RunningTask, TaskHandler } from '../tasks/task.ts'
 import { namedAmong, unfinishedAmong } from './named-keys.ts'
 import {
   intermediatesOfVideo,
@@ -44,23 +45,29 @@ export function tidyVideoHandler(needs: {
     }
   }
 
+  async function tidy(task: RunningTask<'tidy_video'>): Promise<void> {
+    const { videoId, originalKeys } = task.payload
+    // In this order: what is stored after the listing is not in it, and what was there is judged by now.
+    const mediaKeys = await listObjects(media, mediaOfVideo(videoId))
+    const intermediateKeys = await listObjects(intermediates, intermediatesOfVideo(videoId))
+    const unwanted = await judge(mediaKeys, intermediateKeys)
+    for (const { key } of mediaKeys.filter(unwanted.media)) {
+      task.signal.throwIfAborted()
+      await media.delete(key)
+    }
+    for (const { key } of intermediateKeys.filter(unwanted.intermediate)) {
+      await intermediates.delete(key)
+    }
+    for (const key of originalKeys) await originals.delete(key)
+  }
+
   return {
     attempts: 20,
 
     async run(task) {
-      const { videoId, originalKeys } = task.payload
-      // In this order: what is stored after the listing is not in it, and what was there is judged by now.
-      const mediaKeys = await listObjects(media, mediaOfVideo(videoId))
-      const intermediateKeys = await listObjects(intermediates, intermediatesOfVideo(videoId))
-      const unwanted = await judge(mediaKeys, intermediateKeys)
-      for (const { key } of mediaKeys.filter(unwanted.media)) {
-        task.signal.throwIfAborted()
-        await media.delete(key)
-      }
-      for (const { key } of intermediateKeys.filter(unwanted.intermediate)) {
-        await intermediates.delete(key)
-      }
-      for (const key of originalKeys) await originals.delete(key)
+      await tidy(task).catch((error: unknown) => {
+        throw waitForStore(error)
+      })
       await task.commit(() => Promise.resolve())
     },
 

@@ -18,6 +18,8 @@ export function newestWithWords(engine: Engine): Migration {
 }
 
 const ON_POSTGRES = [
+  // In the order of those who write: servers of the version before may still run.
+  `lock table videos, video_words in access exclusive mode`,
   `alter table video_words add column created_at timestamptz(3) not null default 'epoch'`,
   `update video_words set created_at = videos.created_at from videos where videos.id = video_id`,
   `alter table video_words alter column created_at drop default`,
@@ -30,7 +32,7 @@ const ON_POSTGRES = [
     for each row when ((old.title, old.description, old.category, old.created_at) is distinct from
       (new.title, new.description, new.category, new.created_at))
     execute function empty_video_words()`,
-  `create function newest_with_words(wanted tsquery, before timestamptz, before_id bigint, most bigint)
+  `create or replace function newest_with_words(wanted tsquery, before timestamptz, before_id bigint, most bigint)
     returns setof bigint language sql stable set enable_seqscan = off as $$
       select video_id from video_words
       where lexemes @@ wanted and (before is null or (created_at, video_id) < (before, before_id))

@@ -12,12 +12,21 @@ export async function isDatabaseInUse(db: Database): Promise<boolean> {
   return false
 }
 
+/** What migrations make besides tables, and what no table takes along when it goes. */
+const FUNCTIONS = [
+  'newest_with_words(tsquery, timestamptz, bigint, bigint)',
+  'empty_video_words()',
+] as const
+
 /** Of a database that is ours: every table goes, and so does what is known of its schema. */
 export async function dropTables(db: Database, engine: Engine): Promise<void> {
   const names = (await readTableNames(db, engine)).toReversed()
   await transact(db, async (trx) => {
     for (const name of [...names, 'kysely_migration', 'kysely_migration_lock']) {
       await sql`drop table if exists ${sql.table(name)}`.execute(trx)
+    }
+    for (const name of engine === 'postgres' ? FUNCTIONS : []) {
+      await sql`drop function if exists ${sql.raw(name)}`.execute(trx)
     }
   })
 }

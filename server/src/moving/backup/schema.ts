@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { openDatabase, type Database, type Engine } from '../../db/database.ts'
 import { migrate } from '../../db/migrate.ts'
+import { AppError } from '../../errors.ts'
 
 /**
  * Our tables in a database as they are. There is no list of them to be kept in step with the migrations, and what others
@@ -14,10 +15,16 @@ export interface TableShape {
 /** What is made from the rows of other tables by itself: it goes with them, and is in no backup. */
 const DERIVED = ['video_words', 'video_index']
 
-/** In an order in which rows can be inserted: what others refer to comes first. */
+/** In an order in which rows can be inserted: what others refer to comes first. Throws `misconfigured` if one is missing. */
 export async function readTables(db: Database, engine: Engine): Promise<TableShape[]> {
-  const own = await ownTableNames()
-  return await inOrder(db, engine, (name) => own.has(name) && !DERIVED.includes(name))
+  const wanted = [...(await ownTableNames())].filter((name) => !DERIVED.includes(name))
+  const tables = await inOrder(db, engine, (name) => wanted.includes(name))
+  const missing = wanted.filter((name) => !tables.some((table) => table.name === name))
+  if (missing.length === 0) return tables
+  throw new AppError(
+    'misconfigured',
+    `The database has no table ${missing.join(', ')} where ours should be: check DATABASE_URL or DB_*, and its search_path.`,
+  )
 }
 
 /** Of all that are ours, in the order of `readTables`. */
@@ -32,8 +39,9 @@ async function inOrder(
   isWanted: (name: string) => boolean,
 ): Promise<TableShape[]> {
   const found = await db.introspection.getTables()
+  const ownSchema = engine === 'sqlite' ? undefined : await currentSchema(db)
   const tables = found
-    .filter(({ name, schema }) => isWanted(name) && (engine === 'sqlite' || schema === 'public'))
+    .filter(({ name, schema }) => isWanted(name) && schema === ownSchema)
     .map(({ name, columns }) => ({
       name,
       columns: columns.map((column) => ({
@@ -43,6 +51,12 @@ async function inOrder(
       })),
     }))
   return sorted(tables, await readReferences(db, engine))
+}
+
+/** Where what is named without a schema is made. */
+async function currentSchema(db: Database): Promise<string | undefined> {
+  const { rows } = await sql<{ name: string }>`select current_schema() as name`.execute(db)
+  return rows[0]?.name
 }
 
 /** What our migrations make, tried out in memory. */

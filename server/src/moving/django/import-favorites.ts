@@ -1,30 +1,36 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
-import { z } from 'zod'
+import type { Database } from '../../db/database.ts'
+import { asJson } from '../../db/tables.ts'
 import type { Imported, ImportNeeds } from './import-users.ts'
 import { legacyFavorite, type LegacyFavorite } from './legacy-rows.ts'
 
 /**
  * Favourites of the users and videos that were taken over. One that was taken over before and removed here since does
- * not come back: `markFile` tells up to which row the last run came.
+ * not come back: it is kept up to which row the last run came.
  */
 export async function importFavorites(
   needs: ImportNeeds,
-  { users, videos, markFile }: { users: Imported; videos: Imported; markFile: string },
+  { users, videos }: { users: Imported; videos: Imported },
 ): Promise<number> {
-  const mark = await readMark(markFile)
-  let [added, last] = [0, mark]
+  const before = await readMark(needs.db)
+  const mark: Mark = { last: before.last, leftOut: [] }
+  const wasLeftOut = new Set(before.leftOut)
+  let added = 0
   const has = ({ known, added: fresh }: Imported, id: number): boolean =>
     known.has(id) || fresh.has(id)
   for await (const row of needs.legacy.rows('favorites')) {
     const { success, data: favorite } = legacyFavorite.safeParse(row)
     if (!success) continue
-    last = Math.max(last, favorite.id)
-    const { userprofile_id: userId, video_id: videoId } = favorite
-    const isNew = favorite.id > mark || users.added.has(userId) || videos.added.has(videoId)
-    if (!isNew || !has(users, userId) || !has(videos, videoId)) continue
-    if (needs.isDryRun || (await insert(needs, favorite))) added += 1
+    const { id, userprofile_id: userId, video_id: videoId } = favorite
+    mark.last = Math.max(mark.last, id)
+    if (!has(users, userId) || !has(videos, videoId)) {
+      mark.leftOut.push(id)
+      continue
+    }
+    const isFresh = users.added.has(userId) || videos.added.has(videoId)
+    const isNew = id > before.last || wasLeftOut.has(id) || isFresh
+    if (isNew && (needs.isDryRun || (await insert(needs, favorite)))) added += 1
   }
-  if (!needs.isDryRun) await writeMark(markFile, last)
+  if (!needs.isDryRun) await writeMark(needs.db, mark)
   return added
 }
 
@@ -51,14 +57,24 @@ async function insert({ db, now }: ImportNeeds, favorite: LegacyFavorite): Promi
   return (count ?? 0n) > 0n
 }
 
-const marks = z.object({ lastFavorite: z.int() })
+const NAME = 'django'
 
-async function readMark(file: string): Promise<number> {
-  const text = await readFile(file, 'utf8').catch(() => null)
-  return text === null ? 0 : marks.parse(JSON.parse(text)).lastFavorite
+interface Mark {
+  last: number
+  /** A later run may bring their user or their video. */
+  leftOut: number[]
 }
 
-async function writeMark(file: string, lastFavorite: number): Promise<void> {
-  await writeFile(`${file}.unfinished`, `${JSON.stringify({ lastFavorite })}\n`)
-  await rename(`${file}.unfinished`, file)
+async function readMark(db: Database): Promise<Mark> {
+  const row = await db.selectFrom('imports').selectAll().where('name', '=', NAME).executeTakeFirst()
+  return { last: row?.last_favorite ?? 0, leftOut: row?.left_out ?? [] }
+}
+
+async function writeMark(db: Database, { last, leftOut }: Mark): Promise<void> {
+  const mark = { last_favorite: last, left_out: asJson(leftOut) }
+  await db
+    .insertInto('imports')
+    .values({ name: NAME, ...mark })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet(mark))
+    .execute()
 }
