@@ -223,6 +223,19 @@ describe.skipIf(!hasS3).each(BACKENDS)('uploads straight to the bucket, on %s', 
     expect(found.filter((key) => key === 'nobody-knows-me')).toHaveLength(1)
   })
 
+  test('go, but not what another server is storing in parts just now, however short UPLOAD_TTL is', async () => {
+    const { db, clock, originals, library, bucket } = app.app
+    const parts = bucket!.uploads
+    await parts.begin('of-another-server')
+    const settings = { ...app.settings.uploads, ttlMs: 30 * 60_000 }
+    const uploads = createDirectUploads({ db, clock, settings, parts, originals, library })
+    const inHours = (hours: number): Date => new Date(Date.now() + hours * 3_600_000)
+    await uploads.removeAbandoned(inHours(47))
+    expect(await unfinished()).toContain('originals/of-another-server')
+    await uploads.removeAbandoned(inHours(49))
+    expect(await unfinished()).toEqual([])
+  })
+
   describe('are refused', () => {
     test.each<[string, Record<string, unknown>, number, RegExp]>([
       ['without a size', { file_name: 'a.mp4' }, 400, /size.*This field is required/],

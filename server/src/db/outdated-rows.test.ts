@@ -37,6 +37,21 @@ describe.each(BACKENDS)('outdated rows, on %s', (backend) => {
     expect(await count('audit')).toBe(0)
   })
 
+  test('locks of servers that died are forgotten, those of others not', async () => {
+    const { db } = app.app
+    const now = app.clock.now().getTime()
+    for (const [upload_id, at] of [
+      ['dead', now - 2 * DAY],
+      ['live', now],
+    ] as const) {
+      const lock = { upload_id, owner: 'elsewhere 1 x', held_until: new Date(at), is_wanted: false }
+      await db.insertInto('upload_locks').values(lock).execute()
+    }
+    await outdatedRows({ db, clock: app.clock, auditKeptMs: DAY })()
+    const left = await db.selectFrom('upload_locks').select('upload_id').execute()
+    expect(left).toEqual([{ upload_id: 'live' }])
+  })
+
   test('are forgotten however many they are', async () => {
     const { db } = app.app
     await sql`

@@ -27,6 +27,7 @@ export function outdatedRows(needs: {
       sql`${sql.ref(column)} < ${new Date(now - keptMs)}`
     await deleteInPieces(db, 'sessions', 'id', before('expires_at', SESSIONS_KEPT_MS))
     await deleteInPieces(db, 'links', 'token_hash', before('expires_at', LINKS_KEPT_MS))
+    await deleteInPieces(db, 'upload_locks', 'upload_id', before('held_until', DAY))
     await deleteInPieces(db, 'audit', 'id', before('at', auditKeptMs))
     for (const end of ['delivered_at', 'failed_at']) {
       await deleteInPieces(db, 'webhook_deliveries', 'id', before(end, WEBHOOKS_KEPT_MS))

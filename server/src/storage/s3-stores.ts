@@ -113,7 +113,7 @@ async function allowsOrigin(url: string, origin: string): Promise<boolean> {
   const replies = await Promise.all(
     wishes.map((wish) => fetch(url, { method: 'OPTIONS', headers: { origin, ...wish } })),
   )
-  await Promise.all(replies.map((reply) => reply.body?.cancel()))
+  for (const reply of replies) await reply.body?.cancel()
   return replies.every(({ ok, headers }) => {
     const allowed = headers.get('access-control-allow-origin')
     return ok && (allowed === origin || allowed === '*')

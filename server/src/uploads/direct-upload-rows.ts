@@ -1,4 +1,4 @@
-import type { Database } from '../db/database.ts'
+import type { Database, Transacting } from '../db/database.ts'
 import type { DirectUploadRow } from '../db/tables.ts'
 
 export async function insertDirectUpload(db: Database, row: DirectUploadRow): Promise<void> {
@@ -22,21 +22,14 @@ export async function prolong(
   return await query.returningAll().executeTakeFirst()
 }
 
-/** Sealed, it is being completed and can no longer be aborted. */
-export async function seal(
-  db: Database,
-  id: string,
-  times: { sealed_at: Date; expires_at: Date },
-): Promise<DirectUploadRow | undefined> {
-  const query = db.updateTable('direct_uploads').set(times).where('id', '=', id)
-  return await query.returningAll().executeTakeFirst()
+/** In the transaction that makes it a video: from then on nobody aborts it. False when somebody has. */
+export async function seal(trx: Transacting, id: string, sealed_at: Date): Promise<boolean> {
+  const query = trx.updateTable('direct_uploads').set({ sealed_at }).where('id', '=', id)
+  const { numUpdatedRows } = await query.executeTakeFirst()
+  return numUpdatedRows > 0n
 }
 
-export async function unseal(db: Database, id: string): Promise<void> {
-  await db.updateTable('direct_uploads').set({ sealed_at: null }).where('id', '=', id).execute()
-}
-
-/** Takes the row of an upload that is not being completed. */
+/** Takes the row of an upload that is no video. */
 export async function takeOpenUpload(
   db: Database,
   id: string,

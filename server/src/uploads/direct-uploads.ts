@@ -5,7 +5,7 @@ import type { DirectUploadRow } from '../db/tables.ts'
 import { AppError, invalid } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import { newId } from '../ports/ids.ts'
-import type { ObjectStore } from '../ports/object-store/object-store.ts'
+import { LONGEST_PUT_MS, type ObjectStore } from '../ports/object-store/object-store.ts'
 import type { MultipartUploads, StoredPart } from '../ports/object-store/s3-multipart.ts'
 import type { Actor, Library } from '../videos/library.ts'
 import type { StoredOriginal } from '../videos/video-sources.ts'
@@ -17,7 +17,6 @@ import {
   seal,
   takeExpiredUpload,
   takeOpenUpload,
-  unseal,
 } from './direct-upload-rows.ts'
 import { isFinal } from './intake.ts'
 import { countOfParts, joinParts, listWholeParts, partBytesFor } from './parts.ts'
@@ -36,7 +35,7 @@ export interface DirectUploads {
   urlsOfParts(id: string, numbers: number[]): Promise<{ number: number; url: string }[]>
   /** The id of the video. May be repeated. Throws `conflict` while parts are missing, and what `Intake` throws. */
   complete(id: string, end: DirectUploadEnd, by: Actor): Promise<number>
-  /** Throws `conflict` when it is complete, or about to be. */
+  /** Also while it is being completed, which then throws `conflict`. Throws `conflict` when it is a video. */
   abort(id: string): Promise<void>
   removeAbandoned(now: Date): Promise<void>
 }
@@ -66,7 +65,12 @@ export function createDirectUploads(needs: {
     const sizeBytes = await joinParts(parts, originals, upload)
     if (sizeBytes > settings.maxBytes) throw tooLarge()
     if (sizeBytes !== expectedBytes) throw invalid({ size: ['The file has another size.'] })
-    return { uploadId: id, objectKey: id, fileName, sizeBytes, sha256: null }
+    return {
+      ...{ uploadId: id, objectKey: id, fileName, sizeBytes, sha256: null },
+      async claimIn(trx) {
+        if (!(await seal(trx, id, clock.now()))) throw wasEnded()
+      },
+    }
   }
 
   async function finish(upload: DirectUploadRow, end: DirectUploadEnd, by: Actor): Promise<number> {
@@ -136,26 +140,27 @@ export function createDirectUploads(needs: {
     async complete(id, end, by) {
       const known = await library.findByUpload(id)
       if (known !== null) return known
-      const times = { sealed_at: clock.now(), expires_at: nextExpiry() }
-      const upload = await seal(db, id, times)
+      const upload = await prolong(db, id, nextExpiry())
       if (!upload) throw notFound()
       try {
         return await finish(upload, end, by)
       } catch (error) {
-        // Somebody else may have completed the same upload meanwhile.
+        // Somebody else may have ended the same upload meanwhile, or have completed it: asked in this order, as without a
+        // row nobody can complete it any more.
+        const isEnded = !(await findDirectUpload(db, id))
         const winner = await library.findByUpload(id)
         if (winner !== null) return winner
-        if (error instanceof AppError) await unseal(db, id)
-        throw error
+        if (!isEnded) throw error
+        await removeBytes(upload)
+        throw wasEnded()
       }
     },
 
     async abort(id) {
-      await getUpload(id)
-      if ((await library.findByUpload(id)) !== null) throw isVideoByNow()
       const upload = await takeOpenUpload(db, id)
-      if (!upload) throw new AppError('conflict', 'This upload is being completed.')
-      await removeBytes(upload)
+      if (upload) return await removeBytes(upload)
+      await getUpload(id)
+      throw isVideoByNow()
     },
 
     async removeAbandoned(now) {
@@ -164,8 +169,9 @@ export function createDirectUploads(needs: {
         if (upload === null) break
         if ((await library.findByUpload(upload.id)) === null) await removeBytes(upload)
       }
-      // The program ended between the store's beginning of an upload and our row of it.
-      const before = new Date(now.getTime() - 2 * settings.ttlMs)
+      // The program ended between the store's beginning of an upload and our row of it. Other servers store large
+      // originals in the same way, without a row.
+      const before = new Date(now.getTime() - Math.max(LONGEST_PUT_MS, 2 * settings.ttlMs))
       for await (const { key, id } of parts.listBegunBefore(before)) {
         const isKnown = (await findDirectUpload(db, key)) ?? (await findBucketUpload(db, key))
         if (!isKnown) await parts.abort(key, id)
@@ -208,6 +214,10 @@ function notFound(): AppError {
 
 function noSuchVideo(): AppError {
   return invalid({ video: ['There is no such video to replace.'] })
+}
+
+function wasEnded(): AppError {
+  return new AppError('conflict', 'This upload was ended meanwhile: begin another.')
 }
 
 function isVideoByNow(): AppError {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Clock } from '../ports/clock.ts'
 import type { DirectUploads } from './direct-uploads.ts'
@@ -5,8 +6,13 @@ import type { Staging } from './staging.ts'
 import type { TusUploads } from './tus.ts'
 
 const INTERVAL_MS = 60_000
+/** To make a video of a long film may take minutes, and can be begun again. */
+const PATIENCE_MS = 5000
 
-/** Finishes uploads that a crash left whole, and removes what was abandoned. Call `stop` before closing the database. */
+/**
+ * Finishes uploads that a crash left whole, and removes what was abandoned. Call `stop` before closing the database: it
+ * waits for seconds at most, and what still runs then is cut off, as by a crash.
+ */
 export function startUploadSweep(needs: {
   clock: Clock
   log: Logger
@@ -30,9 +36,9 @@ export function startUploadSweep(needs: {
   const timer = setInterval(sweep, INTERVAL_MS)
   sweep()
   return {
-    stop: () => {
+    stop: async () => {
       clearInterval(timer)
-      return running
+      await Promise.race([running, pause(PATIENCE_MS, undefined, { ref: false })])
     },
   }
 }

@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { Server as TusServer, type Locker, type Upload } from '@tus/server'
-import type { VideoFields } from '@videoflix/contract'
+import { MESSAGES, type VideoFields } from '@videoflix/contract'
 import type { Settings } from '../config/settings.ts'
 import { AppError, invalid } from '../errors.ts'
 import { newId } from '../ports/ids.ts'
 import { titleTaken, type Actor, type Library } from '../videos/library.ts'
+import { finishingTurns } from './finishing-turns.ts'
 import { emptyFile, isFinal } from './intake.ts'
 import type { UploadPlace } from './place.ts'
 import { toWebRequest } from './tus-exchange.ts'
@@ -35,18 +36,9 @@ export function createTusUploads(needs: {
   const { settings, place, library, onError } = needs
   const { datastore } = place
   const senders = new WeakMap<Request, Actor>()
-  const finishing = new Map<string, Promise<number>>()
+  const turns = finishingTurns(needs.locker)
 
-  /** However often it is asked for at once, an upload is finished by one. */
-  function finish(upload: Upload, sender: Actor): Promise<number> {
-    const running = finishing.get(upload.id)
-    if (running) return running
-    const work = finishOrForget(upload, sender).finally(() => finishing.delete(upload.id))
-    finishing.set(upload.id, work)
-    return work
-  }
-
-  async function finishOrForget(upload: Upload, sender: Actor): Promise<number> {
+  async function finish(upload: Upload, sender: Actor): Promise<number> {
     const metadata = upload.metadata ?? {}
     const fileName = shownFileName(metadata['filename'] ?? undefined)
     const whole = { uploadId: upload.id, fileName, expectedSha256: readSha256(metadata['sha256']) }
@@ -62,6 +54,15 @@ export function createTusUploads(needs: {
       if (error instanceof AppError && isFinal(error)) await place.remove(upload.id)
       throw error
     }
+  }
+
+  async function finishIfWhole(id: string): Promise<void> {
+    // It is a video already, and the program was ended before the upload was removed.
+    if ((await library.findByUpload(id)) !== null) return await place.remove(id)
+    const upload = await datastore.getUpload(id)
+    const isWhole = upload.size !== undefined && upload.size > 0 && upload.offset === upload.size
+    if (!isWhole) return
+    await turns.takeIfFree(id, () => finish(upload, { userId: null, address: null }))
   }
 
   async function assertReplaceable(videoId: number): Promise<void> {
@@ -81,6 +82,7 @@ export function createTusUploads(needs: {
       if (upload.size === 0) throw emptyFile()
       await place.assertRoomFor(upload.size ?? 0)
       const metadata = upload.metadata ?? {}
+      refuseNul(metadata)
       readSha256(metadata['sha256'])
       const replaces = replacedVideo(metadata)
       if (replaces === null) await readFields(metadata, library)
@@ -90,7 +92,7 @@ export function createTusUploads(needs: {
 
     async onUploadFinish(request, upload) {
       const sender = senders.get(request) ?? { userId: null, address: null }
-      const videoId = await finish(upload, sender)
+      const videoId = await turns.take(upload.id, () => finish(upload, sender))
       // Else the library looks for a file that is gone, to tell when it expires.
       Object.assign(upload, { creation_date: undefined })
       return { headers: { 'X-Video-Id': String(videoId) } }
@@ -119,23 +121,15 @@ export function createTusUploads(needs: {
     removeAbandoned: (now) => place.removeAbandoned(now),
 
     async finishWhole() {
-      for (const id of await place.listIds()) {
-        try {
-          // It is a video already, and the program was ended before the upload was removed.
-          if ((await library.findByUpload(id)) !== null) {
-            await place.remove(id)
-            continue
-          }
-          const upload = await datastore.getUpload(id)
-          const isWhole =
-            upload.size !== undefined && upload.size > 0 && upload.offset === upload.size
-          if (isWhole) await finish(upload, { userId: null, address: null })
-        } catch (error) {
-          onError(error)
-        }
-      }
+      for (const id of await place.listIds()) await finishIfWhole(id).catch(onError)
     },
   }
+}
+
+/** All of it is kept, and PostgreSQL's JSON has no NUL. */
+function refuseNul(metadata: Metadata): void {
+  const odd = Object.keys(metadata).filter((name) => metadata[name]?.includes('\0'))
+  if (odd.length > 0) throw invalid(Object.fromEntries(odd.map((name) => [name, [MESSAGES.nul]])))
 }
 
 /** Metadata `video`: the id of the video whose source this replaces. Throws `invalid` for what is no id. */

@@ -16,6 +16,8 @@ export interface StoredOriginal {
   fileName: string
   sizeBytes: number
   sha256: string | null
+  /** Makes sure that the bytes are there and stay, in the transaction that makes a source of them. Throws `conflict`. */
+  claimIn?(trx: Transacting): Promise<void>
 }
 
 export async function attachSource(
@@ -24,6 +26,7 @@ export async function attachSource(
   original: StoredOriginal,
   now: Date,
 ): Promise<void> {
+  await original.claimIn?.(trx)
   const { id: sourceId } = await trx
     .insertInto('sources')
     .values({

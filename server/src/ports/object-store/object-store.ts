@@ -7,6 +7,9 @@ export interface ObjectInfo {
   modifiedAt: Date
 }
 
+/** Storing one file takes less, however large it is and slow the line: what is older and unfinished was left by the dead. */
+export const LONGEST_PUT_MS = 48 * 3_600_000
+
 /**
  * Files under names. A key is segments of `[A-Za-z0-9._-]` joined by `/`, made by us and never by a client; any other
  * key is a programming error and throws. Objects are written whole and never changed: a reader sees all of one or
