@@ -86,6 +86,10 @@ async function settle(database: DatabaseSettings): Promise<void> {
   await db.destroy()
 }
 
+const NEVER_TOGETHER_CASE = 'two words of half each, never together'
+const OLD_HALF_CASE = 'a word of the older half'
+const MADE_TO_BE_HARD = new Set([NEVER_TOGETHER_CASE, OLD_HALF_CASE])
+
 async function measureRequests(database: DatabaseSettings, server: Measured): Promise<void> {
   const indexed = await secondsOf(() => ask(server, `/content/?search=${IN_THREE}`))
   console.log(`first search, which waits until all words are taken in: ${rounded(indexed)} s`)
@@ -104,8 +108,8 @@ async function measureRequests(database: DatabaseSettings, server: Measured): Pr
     ['a word of none', '?search=unheard-of'],
     ['two letters, as one types', '?search=do'],
     ['three letters and a category', '?search=vol&category=Drama'],
-    ['two words of half each, never together', `?search=${NEVER_TOGETHER.join('+')}`],
-    ['a word of the older half', `?search=${IN_OLD_HALF}`],
+    [NEVER_TOGETHER_CASE, `?search=${NEVER_TOGETHER.join('+')}`],
+    [OLD_HALF_CASE, `?search=${IN_OLD_HALF}`],
   ]
   const rows = []
   for (const [what, query] of cases) {
@@ -113,8 +117,9 @@ async function measureRequests(database: DatabaseSettings, server: Measured): Pr
     rows.push(row)
   }
   console.table(rows)
-  for (const { request: what, 'p95, ms': p95 } of rows.slice(0, -2)) {
-    verdict(`${what}, p95 in ms`, p95, { atMost: 10 })
+  for (const { request: what, 'p95, ms': p95 } of rows) {
+    // What is made to be hard for an index is measured, not promised.
+    if (!MADE_TO_BE_HARD.has(what)) verdict(`${what}, p95 in ms`, p95, { atMost: 10 })
   }
   const admin = []
   for (const query of [

@@ -2,7 +2,9 @@ import { mkdir, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Video } from '@videoflix/contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { transact } from '../../server/src/db/database.ts'
 import { createLibraryAudit } from '../../server/src/library-audit/audit-library.ts'
+import { enqueueTidy } from '../../server/src/videos/tidy-tasks.ts'
 import { outputs, type Outcome } from '../cli/commands.ts'
 import { BACKENDS, mediaOf, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
@@ -67,7 +69,7 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
   }
 
   test('finds nothing where nothing is wrong', async () => {
-    const { code, stdout } = await audit('--decode')
+    const { code, stdout } = await audit()
     expect(stdout).toBe('4 videos checked: 0 damaged. 0 files without a row, 0 of others.\n')
     expect(code).toBe(0)
   })
@@ -90,11 +92,11 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
     expect(fixed).toMatchObject({ code: 0, stderr: '' })
     expect(fixed.stdout).toContain(`video ${ids.repaired}: it is processed once more`)
     await allDone(app)
-    expect((await audit('--decode')).code).toBe(0)
+    expect((await audit()).code).toBe(0)
     expect((await videoOf(ids.repaired)).processing_state).toBe('ready')
   })
 
-  test('what does not decode is found by decoding alone', async () => {
+  test('what does not decode is found, wherever it is', async () => {
     const { object_key: key, fragments } = await app.app.db
       .selectFrom('fragment_indexes')
       .innerJoin('renditions', 'renditions.object_key', 'fragment_indexes.object_key')
@@ -105,43 +107,118 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
       .executeTakeFirstOrThrow()
     const { offsets = [], lengths = [] } = fragments.video ?? {}
     const whole = await storedBytes(app, 'media', key)
-    const start = whole.indexOf('mdat', offsets[0], 'latin1') + 4
-    const end = (offsets[0] ?? 0) + (lengths[0] ?? 0)
+    const middle = Math.floor(offsets.length / 2)
+    const start = whole.indexOf('mdat', offsets[middle], 'latin1') + 4
+    const end = (offsets[middle] ?? 0) + (lengths[middle] ?? 0)
     await overwrite(key, start, Buffer.alloc(end - start, 0xa5))
-    expect((await audit()).code).toBe(0)
-    const { code, stdout } = await audit('--decode', '--fix')
-    expect(stdout).toMatch(/^undecodable media\/videos\//m)
-    expect(code).toBe(0)
+    expect((await audit('--quick')).code).toBe(0)
+    const found = await audit()
+    expect(found.stdout).toMatch(/^undecodable media\/videos\/.*: it does not decode: /m)
+    expect(found.code).toBe(1)
+    expect((await audit('--fix')).code).toBe(0)
     await allDone(app)
+    expect((await audit()).code).toBe(0)
   })
 
-  test('what cannot be mended ends with a sentence, or is not offered any more', async () => {
-    const lost = await keysOf(ids.lost)
-    for (const key of lost.media) await removeStored(app, 'media', key)
-    const reduced = await keysOf(ids.reduced)
-    const rendition = reduced.media.find((key) => key.endsWith('360p.mp4')) ?? ''
-    await removeStored(app, 'media', rendition)
-    const unkept = await keysOf(ids.unkept)
-    for (const { original } of [lost, reduced, unkept]) {
-      await removeStored(app, 'originals', original)
-    }
+  test('a fault that the original has as well is no damage', async () => {
+    const { media, original } = await keysOf(ids.reduced)
+    const rendition = media.find((key) => key.endsWith('360p.mp4')) ?? ''
+    const [film, upload] = await Promise.all([
+      storedBytes(app, 'media', rendition),
+      storedBytes(app, 'originals', original),
+    ])
+    await putStored(app, 'media', rendition, scrambled(film))
+    expect((await audit()).code).toBe(1)
+    await putStored(app, 'originals', original, scrambled(upload))
+    expect(await audit()).toMatchObject({ code: 0, stdout: expect.stringContaining(' 0 damaged') })
+    await putStored(app, 'media', rendition, film)
+    await putStored(app, 'originals', original, upload)
+  })
 
-    const fixed = await audit('--fix')
-    expect(fixed.code).toBe(0)
-    expect(await videoOf(ids.lost)).toMatchObject({
-      processing_state: 'error',
-      processing_error: expect.stringContaining('Upload the film again.'),
-      converted_files: {},
-      image_file: null,
+  describe('where films are lost with their originals', () => {
+    let originals: Map<number, { key: string; bytes: Buffer }>
+    beforeAll(async () => {
+      originals = new Map()
+      for (const id of [ids.lost, ids.reduced, ids.unkept]) {
+        const { original: key, media } = await keysOf(id)
+        originals.set(id, { key, bytes: await storedBytes(app, 'originals', key) })
+        await removeStored(app, 'originals', key)
+        const lost = media.filter((each) => id === ids.lost || each.endsWith('360p.mp4'))
+        for (const each of id === ids.unkept ? [] : lost) await removeStored(app, 'media', each)
+      }
     })
-    const playing = await videoOf(ids.reduced)
-    expect(playing.processing_state).toBe('ready')
-    expect(Object.keys(playing.converted_files)).toEqual(['120p'])
-    const kept = await videoOf(ids.unkept)
-    expect(kept).toMatchObject({ processing_state: 'ready' })
-    const retry = await superuser.post(`/admin/api/videos/${ids.unkept}/retry/`)
-    expect(retry.status).toBe(409)
-    expect(await audit()).toMatchObject({ code: 0 })
+
+    test('changes nothing if these are most films: rather the disk is missing', async () => {
+      const before = await sourcesOf(app)
+      const refused = await audit('--fix')
+      expect(refused).toMatchObject({ code: 1, stdout: '' })
+      expect(refused.stderr).toMatch(
+        /^videoflix: Nothing is changed: 3 of 4 videos miss their originals/,
+      )
+      expect(refused.stderr).toContain('--fix --even-if-most-is-missing')
+      expect(await sourcesOf(app)).toEqual(before)
+      expect((await videoOf(ids.lost)).processing_state).toBe('ready')
+    })
+
+    test('ends with a sentence, or offers the rest, if that is accepted', async () => {
+      const fixed = await audit('--fix', '--even-if-most-is-missing')
+      expect(fixed.code).toBe(0)
+      expect(await videoOf(ids.lost)).toMatchObject({
+        processing_state: 'error',
+        processing_error: expect.stringContaining('Upload the film again.'),
+        converted_files: {},
+        image_file: null,
+      })
+      const playing = await videoOf(ids.reduced)
+      expect(playing.processing_state).toBe('ready')
+      expect(Object.keys(playing.converted_files)).toEqual(['120p'])
+      const kept = await videoOf(ids.unkept)
+      expect(kept).toMatchObject({ processing_state: 'ready' })
+      const retry = await superuser.post(`/admin/api/videos/${ids.unkept}/retry/`)
+      expect(retry.status).toBe(409)
+      expect(await audit()).toMatchObject({ code: 0 })
+    })
+
+    test('uses originals again that are there after all', async () => {
+      const putBack = async (id: number): Promise<void> => {
+        const { key, bytes } = originals.get(id)!
+        await putStored(app, 'originals', key, bytes)
+      }
+      await Promise.all([putBack(ids.lost), putBack(ids.unkept)])
+      const found = await audit('--quick')
+      expect(found.code).toBe(1)
+      expect(
+        found.stdout.match(/^found again originals\/.*: it is there and whole/gm),
+      ).toHaveLength(2)
+      const fixed = await audit('--quick', '--fix')
+      expect(fixed).toMatchObject({ code: 0, stderr: '' })
+      expect(fixed.stdout).toContain(`video ${ids.lost}: it is processed once more`)
+      expect(fixed.stdout).toContain(`video ${ids.unkept}: its original is there`)
+      await allDone(app)
+      const again = await videoOf(ids.lost)
+      expect(again.processing_state).toBe('ready')
+      expect(Object.keys(again.converted_files)).toEqual(['120p', '360p'])
+      expect(await audit()).toMatchObject({ code: 0 })
+      const retry = await superuser.post(`/admin/api/videos/${ids.unkept}/retry/`)
+      expect(retry.status).toBe(200)
+      await allDone(app)
+    })
+
+    test('leaves alone an original that is about to be removed', async () => {
+      const { key, bytes } = originals.get(ids.reduced)!
+      await putStored(app, 'originals', key, bytes)
+      const now = new Date()
+      const later = new Date(now.getTime() + 86_400_000)
+      await transact(app.app.db, (trx) => enqueueTidy(trx, ids.reduced, [key], later))
+      expect(await audit('--quick')).toMatchObject({ code: 0 })
+      await app.app.db
+        .deleteFrom('tasks')
+        .where('subject', '=', `tidy:${ids.reduced}`)
+        .where('due_at', '>', now)
+        .execute()
+      expect((await audit('--quick')).stdout).toContain(`found again originals/${key}`)
+      await removeStored(app, 'originals', key)
+    })
   })
 
   // Objects in a bucket are as old as they are: there is the test after this one.
@@ -284,6 +361,16 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
     return { id, videoId: video.id, key }
   }
 })
+
+async function sourcesOf({ app }: TestApp): Promise<unknown[]> {
+  return await app.db.selectFrom('sources').selectAll().orderBy('id').execute()
+}
+
+/** Some of its pictures are not what they were. */
+function scrambled(film: Buffer): Buffer {
+  const start = film.lastIndexOf('mdat', undefined, 'latin1') + 1000
+  return Buffer.from(film).fill(0xa5, start, start + 2000)
+}
 
 function isAmong(files: string[], path: string): boolean {
   return files.some((file) => path.endsWith(`/${file}`))

@@ -6,6 +6,7 @@ import {
   readFile,
   rm,
   stat,
+  utimes,
   writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readSettings } from '../../server/src/config/settings.ts'
 import { openDatabase } from '../../server/src/db/database.ts'
 import { SCHEMA_VERSIONS } from '../../server/src/db/migrate.ts'
+import { whileLocked } from '../../server/src/moving/backup/backup-lock.ts'
 import { createBackup } from '../../server/src/moving/backup/create-backup.ts'
 import type { Manifest } from '../../server/src/moving/backup/manifest.ts'
 import { readTables } from '../../server/src/moving/backup/schema.ts'
@@ -105,6 +107,7 @@ describe.each(BACKENDS)('a backup from %s', (backend) => {
         backupDir: join(folder.path, 'again'),
         copiesObjects: false,
         hashesObjects: false,
+        keep: null,
         now: new Date(),
       })
       await db.destroy()
@@ -132,6 +135,24 @@ describe.each(BACKENDS)('a backup from %s', (backend) => {
       expect((await earlier.get('/content/')).status).toBe(200)
       const registered = await client.post('/users/register/', NEWCOMER)
       expect(registered.status).toBe(201)
+    })
+
+    test('what is newer than the backup stays for a week', async () => {
+      expect(restored.stdout).toContain(
+        'stored after this backup have no row now. The daily sweep leaves',
+      )
+      const db = await openDatabase(readSettings(env, folder.path).settings.database)
+      const sweeps = await db
+        .selectFrom('tasks')
+        .select('due_at')
+        .where('kind', '=', 'sweep_orphans')
+        .where('finished_at', 'is', null)
+        .execute()
+      await db.destroy()
+      expect(sweeps).toHaveLength(1)
+      const inDays = ((sweeps[0]?.due_at.getTime() ?? 0) - Date.now()) / 86_400_000
+      expect(inDays).toBeGreaterThan(6.9)
+      expect(inDays).toBeLessThanOrEqual(7)
     })
 
     test('everybody signs in anew if that is wished', async () => {
@@ -184,6 +205,7 @@ describe.each(BACKENDS)('a backup from %s', (backend) => {
       backupDir: join(folder.path, 'meanwhile'),
       copiesObjects: true,
       hashesObjects: false,
+      keep: null,
       now: new Date(),
     })
     expect(isFirst).toBe(false)
@@ -191,6 +213,44 @@ describe.each(BACKENDS)('a backup from %s', (backend) => {
     const videos = await readFile(join(made, 'videos.jsonl'), 'utf8')
     expect(videos).toContain(kept.title)
     expect(videos).not.toContain(deleted.title)
+  })
+
+  test('is made by one at a time: a second would remove what the first relies on', async () => {
+    const backupDir = join(folder.path, 'at-once')
+    const isCopying = Promise.withResolvers<void>()
+    const mayGoOn = Promise.withResolvers<void>()
+    const { media, originals, db } = app.app
+    const choice = { db, engine: backend, backupDir, copiesObjects: true, hashesObjects: false }
+    const first = createBackup({
+      ...choice,
+      stores: {
+        originals,
+        media: {
+          ...media,
+          async find(key) {
+            isCopying.resolve()
+            await mayGoOn.promise
+            return await media.find(key)
+          },
+        },
+      },
+      keep: null,
+      now: new Date(),
+    })
+    await isCopying.promise
+    const stores = { media, originals }
+    const second = createBackup({ ...choice, stores, keep: 1, now: new Date() })
+    await expect(second).rejects.toThrow(`Another backup is writing to ${backupDir} since 20`)
+    mayGoOn.resolve()
+    const { folder: made, manifest } = await first
+    expect(manifest.objects.missing).toBe(0)
+    const listed = (await readFile(join(made, 'objects.jsonl'), 'utf8')).trim().split('\n')
+    const keys = listed.map((line) => JSON.parse(line) as { store: string; key: string })
+    expect(await filesIn(join(backupDir, 'objects'))).toEqual(
+      keys.map(({ store, key }) => `${store}/${key}`).sort(),
+    )
+    await createBackup({ ...choice, stores, keep: 1, now: new Date() })
+    expect(await readdir(backupDir)).toEqual(['objects', 'snapshots'])
   })
 
   test('has every table', async () => {
@@ -258,6 +318,40 @@ describe('a backup', () => {
     await rm(damaged, { recursive: true })
   })
 
+  test('waits for another that goes on, and not for one that was killed', async () => {
+    const locked = join(folder.path, 'locked')
+    await whileLocked(locked, async () => {
+      const refused = await outputs(['backup', locked], env)
+      expect(refused).toMatchObject({ code: 1, stdout: '' })
+      expect(refused.stderr).toMatch(
+        /^videoflix: Another backup is writing to .*: wait for it to end.*\n$/,
+      )
+    })
+    const lock = join(locked, 'lock')
+    const leftover = join(locked, 'snapshots', '.unfinished-of-another')
+    await mkdir(leftover, { recursive: true })
+    await writeFile(lock, '{"id":"x","since":"2026-01-01T00:00:00.000Z","host":"elsewhere"}')
+    const refused = await outputs(['backup', locked], env)
+    expect(refused.stderr).toContain('since 2026-01-01T00:00:00.000Z (on elsewhere)')
+    const then = new Date(Date.now() - 6 * 60_000)
+    await utimes(lock, then, then)
+    expect(await outputs(['backup', locked], env)).toMatchObject({ code: 0, stderr: '' })
+    expect(await readdir(locked)).toEqual(['snapshots'])
+    expect(await readdir(join(locked, 'snapshots'))).toEqual([expect.stringMatching(/^20/)])
+  })
+
+  test('that was overtaken while it stood still does not come to its name', async () => {
+    const overtaken = join(folder.path, 'overtaken')
+    const slow = whileLocked(overtaken, async (lock) => {
+      await writeFile(join(overtaken, 'lock'), 'of another')
+      const now = new Date()
+      return await writeSnapshotFolder({ backupDir: overtaken, lock, now }, () => Promise.resolve())
+    })
+    await expect(slow).rejects.toThrow('run it again')
+    expect(await readdir(join(overtaken, 'snapshots'))).toEqual([])
+    expect(await readFile(join(overtaken, 'lock'), 'utf8')).toBe('of another')
+  })
+
   test('of an older schema is restored, then brought up to date', async () => {
     const env = await elsewhere()
     const old = join(folder.path, 'old')
@@ -322,7 +416,8 @@ async function bytesOf(client: Client, id: number): Promise<Buffer> {
 
 /** One user, as the first version of the schema had them. */
 async function anOldBackup(backupDir: string, schema: string[]): Promise<void> {
-  await writeSnapshotFolder(backupDir, new Date(0), async (folder) => {
+  const lock = { assertHeld: () => Promise.resolve() }
+  await writeSnapshotFolder({ backupDir, lock, now: new Date(0) }, async (folder) => {
     const empty = await written(join(folder, 'objects.jsonl'), [])
     const user = { id: 7, email: 'old@example.com', password_hash: '!', is_active: true }
     const rest = { is_superuser: false, created_at: new Date(0).toISOString() }
@@ -348,10 +443,13 @@ async function written(path: string, values: unknown[]): Promise<WrittenLines> {
   return await file.end()
 }
 
-/** In an order of their own: engines differ, and so does the order of members in their JSON. */
+/** In an order of their own: engines differ, and so does the order of members in their JSON. But the sweep is put off. */
 async function rowsOf(path: string): Promise<string[]> {
   const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '')
-  return lines.map((line) => JSON.stringify(sorted(JSON.parse(line)))).sort()
+  return lines
+    .filter((line) => !line.includes('"sweep_orphans"'))
+    .map((line) => JSON.stringify(sorted(JSON.parse(line))))
+    .sort()
 }
 
 function sorted(value: unknown): unknown {

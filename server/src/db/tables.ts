@@ -109,7 +109,7 @@ export interface SourcesTable {
   storyboard: NullableJson<Storyboard>
   /** ThumbHash of the poster, base64: some 25 bytes that look like it from afar. */
   thumb_hash: Optional<string>
-  /** When the original was removed because KEEP_ORIGINAL is off. */
+  /** When the original was removed because KEEP_ORIGINAL is off, or given up as lost. */
   original_dropped_at: Optional<Date>
   created_at: Date
   updated_at: Date

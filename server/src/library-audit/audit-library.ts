@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { Settings } from '../config/settings.ts'
 import type { Database } from '../db/database.ts'
 import type { SourceRow } from '../db/tables.ts'
@@ -7,8 +8,9 @@ import type { MultipartUploads } from '../ports/object-store/s3-multipart.ts'
 import type { Staging } from '../uploads/staging.ts'
 import type { Library } from '../videos/library.ts'
 import { inBatches } from '../moving/batches.ts'
+import { assertMostIsThere } from './absent-stores.ts'
 import { checkSource, type CheckNeeds } from './check-source.ts'
-import { findOrphans, isStillOrphan } from './find-orphans.ts'
+import { findOrphans, isStillOrphan, type OrphanNeeds } from './find-orphans.ts'
 import type { Finding } from './finding.ts'
 import { repairSource, type Repair } from './repair.ts'
 
@@ -21,21 +23,25 @@ export interface LibraryAudit {
    * the time `now` (ours unless told): what is younger may be waiting for its row. Throws the signal's reason.
    */
   orphans(choice?: OrphanChoice): AsyncIterable<Finding>
+  /**
+   * To be asked before the first repair. Throws `unavailable` or `misconfigured` for a store that cannot be written, and
+   * `conflict` where so much is missing that the store itself may be, unless that is `accepted`.
+   */
+  assertRepairable(accepted: boolean): Promise<void>
   repair(source: SourceRow, findings: Finding[]): Promise<Repair>
   /** Removes an orphan, unless it is none any more: an upload that goes on after days stores its file anew. */
   remove(orphan: Finding): Promise<boolean>
 }
 
-interface OrphanChoice {
-  now?: Date
-  leastAgeMs?: number
-  signal?: AbortSignal
-}
+type OrphanChoice = Partial<
+  Pick<OrphanNeeds, 'now' | 'leastAgeMs' | 'signal' | 'within' | 'onWanted'>
+>
 
 const HOUR = 3_600_000
 const SOURCES_AT_ONCE = 100
-/** A remote store takes its time for each answer. */
+/** A remote store takes its time for each answer; a decoder keeps a core busy. */
 const CHECKED_AT_ONCE = 8
+const DECODED_AT_ONCE = availableParallelism()
 
 export function createLibraryAudit(needs: {
   db: Database
@@ -53,12 +59,13 @@ export function createLibraryAudit(needs: {
 }): LibraryAudit {
   const { db, clock, media, originals, intermediates, multiparts, staging, uploads, library } =
     needs
+  const atOnce = needs.decode === null ? CHECKED_AT_ONCE : DECODED_AT_ONCE
   const looking = { db, media, originals, intermediates, multiparts, staging: uploads }
 
   return {
     async *damaged() {
       let checked = 0
-      for await (const batch of inBatches(settledSources(db), CHECKED_AT_ONCE)) {
+      for await (const batch of inBatches(settledSources(db), atOnce)) {
         const results = await Promise.all(
           batch.map(async (source) => ({ source, findings: await checkSource(needs, source) })),
         )
@@ -69,8 +76,13 @@ export function createLibraryAudit(needs: {
       }
     },
 
-    orphans: ({ now = clock.now(), leastAgeMs = HOUR, signal } = {}) =>
-      findOrphans({ ...looking, now, leastAgeMs, signal }),
+    orphans: (choice = {}) =>
+      findOrphans({ ...looking, now: clock.now(), leastAgeMs: HOUR, ...choice }),
+
+    async assertRepairable(accepted) {
+      for (const store of [media, originals, intermediates]) await store.check()
+      if (!accepted) await assertMostIsThere(needs, settledSources(db))
+    },
 
     repair: (source, findings) =>
       repairSource({ db, originals, library, now: () => clock.now() }, source, findings),

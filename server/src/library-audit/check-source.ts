@@ -3,14 +3,17 @@ import type { SourceRow } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import type { ByteSpan, FragmentIndex, TrackFragments } from '../media/mp4/fragment-index.ts'
 import type { ObjectInfo, ObjectStore } from '../ports/object-store/object-store.ts'
+import type { DecodeFilm } from './decode-film.ts'
 import type { Finding, Problem } from './finding.ts'
+import { listFiles } from './named-files.ts'
+import { isOriginalBack } from './original-back.ts'
 
 export interface CheckNeeds {
   db: Database
   media: ObjectStore
   originals: ObjectStore
-  /** Null: it decodes. Otherwise why not. */
-  decode: ((key: string, durationMs: number) => Promise<string | null>) | null
+  /** Null where it is not asked whether films decode. */
+  decode: DecodeFilm | null
 }
 
 /** Everything that the rows of a source name: whether it is there, as long as it should be, and fits its index. */
@@ -27,13 +30,13 @@ export async function checkSource(needs: CheckNeeds, source: SourceRow): Promise
         sourceId: source.id,
         detail,
       })
-  await checkOriginal(needs, source, tell('originals', source.object_key))
-  if (source.state !== 'ready' && !(await isPublished(needs.db, source))) return findings
-  const durationMs = source.media_info?.durationMs ?? 0
-  for (const { key, sizeBytes, isFilm } of await listFiles(needs.db, source)) {
-    const say = tell('media', key)
-    const object = await findWhole(needs.media, key, sizeBytes, say)
-    if (object !== null && isFilm) await checkFilm(needs, object, durationMs, say)
+  if (await isOriginalBack(needs, source)) {
+    tell('originals', source.object_key)('found_again', 'it is there and whole, but was given up')
+  }
+  for (const { store, key, sizeBytes, isFilm } of await listFiles(needs.db, source)) {
+    const say = tell(store, key)
+    const object = await findWhole(needs[store], key, sizeBytes, say)
+    if (object !== null && isFilm) await checkFilm(needs, object, source, say)
   }
   return findings
 }
@@ -42,29 +45,34 @@ export async function checkSource(needs: CheckNeeds, source: SourceRow): Promise
 async function checkFilm(
   needs: CheckNeeds,
   object: ObjectInfo,
-  durationMs: number,
+  source: SourceRow,
   say: Say,
 ): Promise<void> {
   try {
     await checkIndex(needs, object, say)
-    const why = await needs.decode?.(object.key, durationMs)
-    if (why) say('undecodable', why)
+    const why = await undecodable(needs, object, source)
+    if (why !== null) say('undecodable', why)
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'not_found') throw error
     say('missing', 'it is not there')
   }
 }
 
-type Say = (problem: Problem, detail: string) => void
-
-async function checkOriginal(
-  { originals }: CheckNeeds,
+/** What was copied from the original has the faults of the original: to make it anew would not help. */
+async function undecodable(
+  { decode, media, originals }: CheckNeeds,
+  { key }: ObjectInfo,
   source: SourceRow,
-  say: Say,
-): Promise<void> {
-  if (source.original_dropped_at !== null) return
-  await findWhole(originals, source.object_key, source.size_bytes, say)
+): Promise<string | null> {
+  if (decode === null) return null
+  const durationMs = source.media_info?.durationMs ?? 0
+  const why = await decode(media, key, durationMs)
+  if (why === null || (await originals.find(source.object_key)) === null) return why
+  const isInherited = (await decode(originals, source.object_key, durationMs)) !== null
+  return isInherited ? null : why
 }
+
+type Say = (problem: Problem, detail: string) => void
 
 /** The object, unless something is wrong with it. */
 async function findWhole(
@@ -82,55 +90,6 @@ async function findWhole(
   const expected = sizeBytes === null ? 'more than 0' : String(sizeBytes)
   say('wrong_size', `it has ${object.sizeBytes} bytes, not ${expected}`)
   return null
-}
-
-interface NamedFile {
-  key: string
-  /** Null where no row tells it. */
-  sizeBytes: number | null
-  /** Picture or sound, in fragments. */
-  isFilm: boolean
-}
-
-async function listFiles(db: Database, source: SourceRow): Promise<NamedFile[]> {
-  const films = await Promise.all(
-    (['renditions', 'audio_tracks'] as const).map((table) =>
-      db
-        .selectFrom(table)
-        .select(['object_key', 'size_bytes'])
-        .where('source_id', '=', source.id)
-        .execute(),
-    ),
-  )
-  const subtitles = await db
-    .selectFrom('subtitles')
-    .select('object_key')
-    .where('video_id', '=', source.video_id)
-    .where((eb) => eb.or([eb('source_id', '=', source.id), eb('source_id', 'is', null)]))
-    .execute()
-  const others = [
-    source.poster_key,
-    ...(source.storyboard?.sheets ?? []),
-    ...subtitles.map((row) => row.object_key),
-  ]
-  return [
-    ...films
-      .flat()
-      .flatMap(({ object_key: key, size_bytes: sizeBytes }) =>
-        key === null ? [] : [{ key, sizeBytes, isFilm: true }],
-      ),
-    ...others.flatMap((key) => (key === null ? [] : [{ key, sizeBytes: null, isFilm: false }])),
-  ]
-}
-
-async function isPublished(db: Database, { id, video_id: videoId }: SourceRow): Promise<boolean> {
-  const row = await db
-    .selectFrom('videos')
-    .select('id')
-    .where('id', '=', videoId)
-    .where('published_source_id', '=', id)
-    .executeTakeFirst()
-  return row !== undefined
 }
 
 /** Films that were made before there were fragments have no index, and play without. */

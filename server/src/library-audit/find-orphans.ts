@@ -2,7 +2,11 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../db/database.ts'
 import { inBatches } from '../moving/batches.ts'
-import type { ObjectInfo, ObjectStore } from '../ports/object-store/object-store.ts'
+import {
+  LONGEST_PUT_MS,
+  type ObjectInfo,
+  type ObjectStore,
+} from '../ports/object-store/object-store.ts'
 import type { MultipartUploads } from '../ports/object-store/s3-multipart.ts'
 import { namedAmong, unfinishedAmong } from '../videos/named-keys.ts'
 import {
@@ -13,7 +17,7 @@ import {
   sourceOfMedia,
   videoOfKey,
 } from '../videos/object-keys.ts'
-import type { Finding } from './finding.ts'
+import type { AuditedStore, Finding } from './finding.ts'
 
 /** Where orphans may be, and the rows that say which are none. */
 export interface Stores {
@@ -26,11 +30,15 @@ export interface Stores {
   multiparts: Pick<MultipartUploads, 'listBegunBefore'> | null
 }
 
-interface OrphanNeeds extends Stores {
+export interface OrphanNeeds extends Stores {
   now: Date
   /** What is younger may be waiting for its row. */
   leastAgeMs: number
-  signal: AbortSignal | undefined
+  signal?: AbortSignal | undefined
+  /** All, unless told. */
+  within?: AuditedStore[] | undefined
+  /** Hears of those that rows name, by the number. */
+  onWanted?: ((count: number) => void) | undefined
 }
 
 const KEYS_AT_ONCE = 200
@@ -40,11 +48,7 @@ const KEYS_AT_ONCE = 200
  * before the rows: what is stored after the listing is not in it, and what was there is judged by now.
  */
 export async function* findOrphans(needs: OrphanNeeds): AsyncGenerator<Finding> {
-  yield* orphansOf(needs, 'media')
-  yield* orphansOf(needs, 'originals')
-  yield* orphansOf(needs, 'intermediates')
-  yield* abandonedUploads(needs)
-  yield* abandonedParts(needs)
+  for (const store of needs.within ?? ALL_STORES) yield* SEARCHES[store](needs)
 }
 
 type Judged = 'wanted' | 'orphan' | 'foreign'
@@ -59,6 +63,7 @@ async function* orphansOf(needs: OrphanNeeds, store: keyof typeof JUDGES): Async
       needs,
       old.map(({ key }) => key),
     )
+    needs.onWanted?.(old.filter(({ key }) => judgement(key) === 'wanted').length)
     for (const { key, sizeBytes, modifiedAt } of old) {
       const problem = judgement(key)
       if (problem === 'wanted') continue
@@ -154,6 +159,15 @@ const JUDGES = {
   intermediates: judgeIntermediates,
 } satisfies Record<string, Judge>
 
+const SEARCHES: Record<AuditedStore, (needs: OrphanNeeds) => AsyncGenerator<Finding>> = {
+  media: (needs) => orphansOf(needs, 'media'),
+  originals: (needs) => orphansOf(needs, 'originals'),
+  intermediates: (needs) => orphansOf(needs, 'intermediates'),
+  staging: abandonedUploads,
+  multiparts: abandonedParts,
+}
+const ALL_STORES = Object.keys(SEARCHES) as AuditedStore[]
+
 async function* abandonedUploads({ staging, now }: OrphanNeeds): AsyncGenerator<Finding> {
   for (const name of await namesIn(staging.dir)) {
     const found = await stat(join(staging.dir, name)).catch(() => null)
@@ -169,8 +183,6 @@ async function* abandonedUploads({ staging, now }: OrphanNeeds): AsyncGenerator<
   }
 }
 
-const LONGEST_UPLOAD_MS = 48 * 3_600_000
-
 /** Whose row is there, is the business of the uploads' own sweep. */
 async function* abandonedParts({
   db,
@@ -179,7 +191,7 @@ async function* abandonedParts({
   now,
 }: OrphanNeeds): AsyncGenerator<Finding> {
   if (multiparts === null) return
-  const before = new Date(now.getTime() - Math.max(LONGEST_UPLOAD_MS, staging.ttlMs))
+  const before = new Date(now.getTime() - Math.max(LONGEST_PUT_MS, staging.ttlMs))
   for await (const { key, id } of multiparts.listBegunBefore(before)) {
     if (await isUploadInParts(db, id)) continue
     yield {

@@ -5,7 +5,8 @@ export type Problem =
   | 'missing' // a row names it, and it is not there
   | 'wrong_size' // it is there, and not as long as the row says
   | 'wrong_index' // its fragments are not where the index says
-  | 'undecodable' // its first or its last pictures do not decode
+  | 'undecodable' // not all of its pictures and sound decode
+  | 'found_again' // an original that was given up as lost, and is there
   | 'orphan' // it is there, and no row names it
   | 'foreign' // it has a name that we never give; left alone
 

@@ -2,16 +2,17 @@ import { transact, type Database, type Transacting } from '../db/database.ts'
 import type { SourceRow } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import { lockSource } from '../processing/follow-up.ts'
-import { unpublish } from '../processing/publication.ts'
+import { withdraw } from '../processing/publication.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
 import type { Library } from '../videos/library.ts'
 import { touch } from '../videos/touch.ts'
 import type { Finding } from './finding.ts'
+import { isOriginalBack } from './original-back.ts'
 
 /** What became of a damaged video, in a word and a sentence. */
 export interface Repair {
   videoId: number
-  outcome: 'reprocessing' | 'reduced' | 'error' | 'left'
+  outcome: 'reprocessing' | 'reduced' | 'returned' | 'error' | 'left'
   sentence: string
 }
 
@@ -31,17 +32,37 @@ export async function repairSource(
   source: SourceRow,
   findings: Finding[],
 ): Promise<Repair> {
-  const { db, originals } = needs
   const { video_id: videoId } = source
   const mediaKeys = findings.filter(({ store }) => store === 'media').map(({ key }) => key)
-  const kept = source.original_dropped_at === null ? await originals.find(source.object_key) : null
-  const isOriginalWhole = kept?.sizeBytes === source.size_bytes
+  const isBack = await takeBack(needs, source)
+  const isOriginalWhole = isBack || (await isKept(needs, source))
   if (!isOriginalWhole) await forgetOriginal(needs, source)
-  if (mediaKeys.length === 0) {
-    return { videoId, outcome: 'reduced', sentence: 'it plays, but cannot be processed again' }
+  const isLost = source.error_code === FILES_LOST || mediaKeys.length > 0
+  if (isOriginalWhole && isLost && (await isNewest(needs.db, source))) {
+    return await reprocess(needs, videoId)
   }
-  if (isOriginalWhole && (await isNewest(db, source))) return await reprocess(needs, videoId)
-  return await withdraw(needs, source, mediaKeys)
+  if (mediaKeys.length > 0) return await giveUp(needs, source, mediaKeys)
+  return isBack
+    ? { videoId, outcome: 'returned', sentence: 'its original is there, and can be used again' }
+    : { videoId, outcome: 'reduced', sentence: 'it plays, but cannot be processed again' }
+}
+
+async function isKept({ originals }: RepairNeeds, source: SourceRow): Promise<boolean> {
+  if (source.original_dropped_at !== null) return false
+  return (await originals.find(source.object_key))?.sizeBytes === source.size_bytes
+}
+
+/** Looks once more: with KEEP_ORIGINAL=False it may have been on its way out. */
+async function takeBack(needs: RepairNeeds, source: SourceRow): Promise<boolean> {
+  if (!(await isOriginalBack(needs, source))) return false
+  const { numUpdatedRows } = await needs.db
+    .updateTable('sources')
+    .set({ original_dropped_at: null })
+    .where('id', '=', source.id)
+    .where('original_dropped_at', '=', source.original_dropped_at)
+    .where('state', 'in', ['ready', 'error'])
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
 }
 
 async function reprocess({ library }: RepairNeeds, videoId: number): Promise<Repair> {
@@ -73,10 +94,11 @@ async function forgetOriginal({ db, now }: RepairNeeds, source: SourceRow): Prom
     .execute()
 }
 
+const FILES_LOST = 'files_lost'
 const LOST =
   'The files of this video are damaged or lost, and so is its original. Upload the film again.'
 
-async function withdraw(
+async function giveUp(
   { db, now }: RepairNeeds,
   { id, video_id: videoId }: SourceRow,
   lost: string[],
@@ -127,11 +149,11 @@ async function markLost(trx: Transacting, source: SourceRow, now: Date): Promise
     .updateTable('sources')
     .set({
       state: 'error',
-      error_code: 'files_lost',
+      error_code: FILES_LOST,
       error_message: LOST,
       updated_at: now,
     })
     .where('id', '=', source.id)
     .execute()
-  await unpublish(trx, source)
+  await withdraw(trx, source)
 }

@@ -1,15 +1,15 @@
 import type { Logger } from 'pino'
 import { isUniqueViolation, transact, type Database, type Transacting } from '../db/database.ts'
-import { AppError } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import { cancel, enqueue } from '../tasks/queue.ts'
-import { NotYet, type TaskHandler } from '../tasks/task.ts'
+import { waitForStore } from '../tasks/store-away.ts'
+import type { TaskHandler } from '../tasks/task.ts'
 import type { LibraryAudit } from './audit-library.ts'
-import type { AuditedStore } from './finding.ts'
+import type { AuditedStore, Finding } from './finding.ts'
+import { isDatabaseInDoubt, surveyStores, type Survey } from './orphan-survey.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
-const STORE_WAIT_MS = 30_000
 const SUBJECT = 'orphans'
 
 /**
@@ -19,6 +19,7 @@ const SUBJECT = 'orphans'
 const LEAST_AGE_MS = DAY
 
 type Removed = Partial<Record<AuditedStore, number>>
+type Choice = Parameters<typeof surveyStores>[1]
 
 /** Once a day, of all workers one: removes what belongs to nothing, and writes the task for the next day. */
 export function sweepOrphansHandler(needs: {
@@ -30,22 +31,36 @@ export function sweepOrphansHandler(needs: {
   const { log, audit, timeOfStore } = needs
 
   async function sweep(signal: AbortSignal): Promise<Removed> {
+    const choice = { now: await timeOfStore(signal), leastAgeMs: LEAST_AGE_MS, signal }
+    const surveys = await surveyStores(audit, choice)
+    if (isDatabaseInDoubt(surveys)) {
+      const counts = surveys.map(({ store, wanted, orphans }) => ({ store, wanted, orphans }))
+      log.error({ surveys: counts }, doubtOf(surveys))
+      return {}
+    }
     const removed: Removed = {}
-    const now = await timeOfStore(signal)
-    for await (const finding of audit.orphans({ now, leastAgeMs: LEAST_AGE_MS, signal })) {
+    for await (const finding of orphansOf(surveys, choice)) {
       signal.throwIfAborted()
-      const { problem, store, key, detail } = finding
-      if (problem !== 'orphan' || !(await audit.remove(finding))) continue
+      const { store, key, detail } = finding
+      if (!(await audit.remove(finding))) continue
       log.info({ store, key, detail }, 'removed what belongs to nothing')
       removed[store] = (removed[store] ?? 0) + 1
     }
     return removed
   }
 
+  async function* orphansOf(surveys: Survey[], choice: Choice): AsyncGenerator<Finding> {
+    for (const { found } of surveys) yield* found
+    const within: AuditedStore[] = ['intermediates', 'staging', 'multiparts']
+    for await (const finding of audit.orphans({ ...choice, within })) {
+      if (finding.problem === 'orphan') yield finding
+    }
+  }
+
   return {
     async run(task) {
       const removed = await sweep(task.signal).catch((error: unknown) => {
-        throw isStoreAway(error) ? new NotYet(STORE_WAIT_MS) : error
+        throw waitForStore(error)
       })
       await task.commit(scheduleNext)
       log.info({ removed }, 'looked for files that belong to nothing')
@@ -54,15 +69,32 @@ export function sweepOrphansHandler(needs: {
   }
 }
 
-function isStoreAway(error: unknown): boolean {
+function doubtOf(surveys: Survey[]): string {
+  const counts = surveys.map(
+    ({ store, wanted, orphans }) => `${orphans} of ${wanted + orphans} files of ${store}`,
+  )
   return (
-    error instanceof AppError && (error.code === 'unavailable' || error.code === 'misconfigured')
+    `No row names ${counts.join(' and ')}: none is removed, and a day from now it is looked again. ` +
+    'See whether this is the right database (DATABASE_URL, DB_*, DATA_DIR), and all of it. ' +
+    'If the files may go: `videoflix audit-library --quick` lists them, with --fix it removes them.'
   )
 }
 
 /** Not at the same minute every day: that may be the one in which all is busy. */
 async function scheduleNext(trx: Transacting, now: Date): Promise<void> {
   const dueAt = new Date(now.getTime() + DAY + Math.random() * HOUR)
+  await enqueue(trx, 'sweep_orphans', {}, { subject: SUBJECT, now, dueAt })
+}
+
+/** After that time, and not sooner. */
+export async function putOffSweep(trx: Transacting, now: Date, dueAt: Date): Promise<void> {
+  const { numUpdatedRows } = await trx
+    .updateTable('tasks')
+    .set({ due_at: dueAt })
+    .where('subject', '=', SUBJECT)
+    .where('finished_at', 'is', null)
+    .executeTakeFirst()
+  if (numUpdatedRows > 0n) return
   await enqueue(trx, 'sweep_orphans', {}, { subject: SUBJECT, now, dueAt })
 }
 

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createLibraryAudit, type LibraryAudit } from '../library-audit/audit-library.ts'
-import { endsDecoder } from '../library-audit/decode-ends.ts'
+import { filmDecoder } from '../library-audit/decode-film.ts'
 import type { Finding } from '../library-audit/finding.ts'
 import type { Repair } from '../library-audit/repair.ts'
 import { newId } from '../ports/ids.ts'
@@ -11,7 +11,8 @@ import { counted, progressLine, type ProgressLine } from './progress-line.ts'
 export interface AuditOptions {
   fix?: boolean
   json?: boolean
-  decode?: boolean
+  quick?: boolean
+  evenIfMostIsMissing?: boolean
 }
 
 /** What was found, and what was done about it. */
@@ -37,6 +38,7 @@ export async function auditLibrary(options: AuditOptions): Promise<void> {
       tally.sources = checked
       line.show(`${counted(checked, 'video')} checked`)
     })
+    if (options.fix) await audit.assertRepairable(options.evenIfMostIsMissing ?? false)
     const report = options.json ? asJsonLines(line) : asLines(line)
     await auditSources(audit, options, tally, report)
     await auditStores(audit, options, tally, report)
@@ -51,7 +53,7 @@ export async function auditLibrary(options: AuditOptions): Promise<void> {
 
 function openAudit(
   { app, settings }: Launch,
-  { decode }: AuditOptions,
+  { quick }: AuditOptions,
   workDir: string,
   onSource: (checked: number) => void,
 ): LibraryAudit {
@@ -60,9 +62,7 @@ function openAudit(
     ...app,
     multiparts: app.bucket?.uploads ?? null,
     uploads: settings.uploads,
-    decode: decode
-      ? endsDecoder({ media: app.media, tools: settings.ffmpeg, workDir, signal })
-      : null,
+    decode: quick ? null : filmDecoder({ tools: settings.ffmpeg, workDir, signal }),
     onSource,
   })
 }

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path'
 import { AppError } from '../errors.ts'
 import { createBackup } from '../moving/backup/create-backup.ts'
-import { pruneBackup } from '../moving/backup/prune.ts'
 import { launch, migrateOrExplain } from './lifecycle.ts'
 import { counted, inBytes, progressLine } from './progress-line.ts'
 
@@ -18,18 +17,19 @@ export async function backUp(folder: string, options: BackupOptions): Promise<vo
   const line = progressLine()
   try {
     await migrateOrExplain(settings)
-    const backupDir = resolve(folder)
     const {
       folder: made,
       manifest,
       copied,
+      pruned,
     } = await createBackup({
       db: app.db,
       engine: settings.database.kind,
       stores: { media: app.media, originals: app.originals },
-      backupDir,
+      backupDir: resolve(folder),
       copiesObjects: options.media ?? false,
       hashesObjects: options.checksums ?? false,
+      keep,
       now: app.clock.now(),
       onObject: (done, all) => line.show(`${done} of ${counted(all, 'object')}`),
     })
@@ -46,13 +46,10 @@ export async function backUp(folder: string, options: BackupOptions): Promise<vo
     if (missing > 0) {
       say(`${counted(missing, 'object')} of these are missing: run \`videoflix audit-library\`.`)
     }
-    if (keep !== null) {
-      const pruned = await pruneBackup(backupDir, keep)
-      if (pruned.snapshots > 0) {
-        say(
-          `Removed ${counted(pruned.snapshots, 'old snapshot')} and ${counted(pruned.objects, 'object')}.`,
-        )
-      }
+    if (pruned.snapshots > 0) {
+      say(
+        `Removed ${counted(pruned.snapshots, 'old snapshot')} and ${counted(pruned.objects, 'object')}.`,
+      )
     }
     say('SECRET_KEY is not in it: keep it apart, or one-time codes and sessions are lost.')
   } finally {

@@ -72,9 +72,10 @@ program
 
 program
   .command('audit-library')
-  .description('look whether every file is there and whole, and whether others lie around')
+  .description('look whether every file is there and decodes, and whether others lie around')
   .option('--fix', 'remove what belongs to nothing, process damaged videos again')
-  .option('--decode', 'decode the first and last pictures of every film')
+  .option('--even-if-most-is-missing', 'with --fix: although most videos miss all their files')
+  .option('--quick', 'decode no film: look at sizes and indexes only')
   .option('--json', 'a JSON object a line')
   .action(async (options) => (await import('./audit-library.ts')).auditLibrary(options))
 

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { newId } from '../ports/ids.ts'
 import { restoreBackup } from '../moving/backup/restore-backup.ts'
+import { DAYS_WITHOUT_SWEEP } from '../moving/backup/settle-restored.ts'
 import { findSnapshot } from '../moving/backup/snapshot-folders.ts'
 import { launch } from './lifecycle.ts'
 import { counted, progressLine } from './progress-line.ts'
@@ -39,6 +40,9 @@ export async function restore(folder: string, options: RestoreOptions): Promise<
       )
       process.exitCode = 1
     }
+    say(
+      `Files that were stored after this backup have no row now. The daily sweep leaves them alone for ${DAYS_WITHOUT_SWEEP} days: see \`videoflix audit-library --quick\`.`,
+    )
     say(
       'Start with the SECRET_KEY of then: without it everybody signs in anew, and one-time codes are lost.',
     )

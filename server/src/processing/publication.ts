@@ -156,14 +156,15 @@ async function isReplay(trx: Transacting, source: SourceRow): Promise<boolean> {
   return source.plan === null ? await hasRenditions(trx, source.id) : planOf(source).isReplay
 }
 
-async function withdraw(trx: Transacting, source: SourceRow): Promise<void> {
+/** Nothing of it can be fetched any more; it may be processed anew. */
+export async function withdraw(trx: Transacting, source: SourceRow): Promise<void> {
   await removePublished(trx, source.id)
   await trx.deleteFrom('subtitles').where('source_id', '=', source.id).execute()
   await unpublish(trx, source)
 }
 
 /** A source without renditions shows nothing, not even its poster. */
-export async function unpublish(trx: Transacting, source: SourceRow): Promise<void> {
+async function unpublish(trx: Transacting, source: SourceRow): Promise<void> {
   await trx
     .updateTable('sources')
     .set({ poster_key: null, thumb_hash: null, storyboard: null })

@@ -12,7 +12,11 @@ export async function enqueueTidy(
   now: Date,
 ): Promise<void> {
   const later = new Date(now.getTime() + SECOND_TIDY_MS)
-  const subject = `tidy:${videoId}`
+  const subject = tidySubject(videoId)
   await enqueue(trx, 'tidy_video', { videoId, originalKeys }, { subject, now })
   await enqueue(trx, 'tidy_video', { videoId, originalKeys }, { subject, now, dueAt: later })
+}
+
+export function tidySubject(videoId: number): string {
+  return `tidy:${videoId}`
 }

@@ -9,9 +9,11 @@ import { copyObject, sha256OfObject } from '../copy-object.ts'
 import { readJsonLines, writeJsonLines, type LinesWriter } from '../json-lines.ts'
 import { listNamedObjects, type NamedObject } from '../named-objects.ts'
 import { readLastIds } from '../sequences.ts'
+import { whileLocked, type BackupLock } from './backup-lock.ts'
 import { atOneMoment, readRows } from './database-snapshot.ts'
 import { MANIFEST_FILE, OBJECTS_FILE, type Manifest, type ObjectLine } from './manifest.ts'
-import { readSchemaVersions, readTables } from './schema.ts'
+import { pruneBackup } from './prune.ts'
+import { readSchemaVersions, readAllTables } from './schema.ts'
 import { OBJECTS, writeSnapshotFolder } from './snapshot-folders.ts'
 
 export interface BackupNeeds {
@@ -23,6 +25,8 @@ export interface BackupNeeds {
   copiesObjects: boolean
   /** Whether the list has the SHA-256 of each, which reads all of them. */
   hashesObjects: boolean
+  /** How many of the newest snapshots stay; null: all. */
+  keep: number | null
   now: Date
   onObject?: (done: number, all: number) => void
 }
@@ -32,20 +36,34 @@ export interface Backup {
   manifest: Manifest
   /** Objects that were not in the backup before. */
   copied: number
+  /** How many of each were removed. */
+  pruned: { snapshots: number; objects: number }
 }
 
 const ATTEMPTS = 3
 const OBJECTS_AT_ONCE = 4
 const NAMED_FILE = 'named.jsonl'
 
-/**
- * One more snapshot of a running installation. An object may be removed between the moment of the database and its copy,
- * as when a video is replaced: then the database is looked at again, so that in the end all fits together.
- */
+/** One more snapshot of a running installation; then those that are too many go. Throws `conflict` while another is made. */
 export async function createBackup(needs: BackupNeeds): Promise<Backup> {
+  const { backupDir, keep } = needs
+  return await whileLocked(backupDir, async (lock) => {
+    const snapshot = await addSnapshot(needs, lock)
+    const pruned =
+      keep === null ? { snapshots: 0, objects: 0 } : await pruneBackup({ backupDir, lock }, keep)
+    return { ...snapshot, pruned }
+  })
+}
+
+/**
+ * An object may be removed between the moment of the database and its copy, as when a video is replaced: then the
+ * database is looked at again, so that in the end all fits together.
+ */
+async function addSnapshot(needs: BackupNeeds, lock: BackupLock): Promise<Omit<Backup, 'pruned'>> {
+  const { backupDir, now } = needs
   let copied = 0
   let written: Manifest | null = null
-  const folder = await writeSnapshotFolder(needs.backupDir, needs.now, async (unfinished) => {
+  const folder = await writeSnapshotFolder({ backupDir, lock, now }, async (unfinished) => {
     for (let attempt = 1; ; attempt += 1) {
       const part = join(unfinished, 'part')
       await mkdir(part, { mode: 0o700 })
@@ -72,7 +90,7 @@ async function dumpDatabase({ db, engine }: BackupNeeds, folder: string): Promis
   const workDir = join(folder, 'work')
   await mkdir(workDir, { mode: 0o700 })
   const dump = await atOneMoment(db, engine, workDir, async (snapshot) => {
-    const shapes = await readTables(snapshot, engine)
+    const shapes = await readAllTables(snapshot, engine)
     const tables: Manifest['tables'] = []
     for (const { name } of shapes) {
       await using file = await writeJsonLines(join(folder, `${name}.jsonl`))

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { startDatabases } from '../../../../test/harness/database.ts'
 import { has } from '../../../../test/harness/programs.ts'
 import { migrate } from '../../db/migrate.ts'
-import { readTables } from './schema.ts'
+import { readAllTables, readTables } from './schema.ts'
 
 test.skipIf(!has('postgres'))('our tables are found in whatever schema they are', async () => {
   await using databases = await startDatabases('postgres')
@@ -19,5 +19,5 @@ test.skipIf(!has('postgres'))('our tables are found in whatever schema they are'
   expect(shapes.find(({ name }) => name === 'sessions')?.columns.length).toBeGreaterThan(3)
 
   await sql`drop schema postgres cascade`.execute(db)
-  await expect(readTables(db, 'postgres')).rejects.toThrow(/no table .*users.*search_path/)
+  await expect(readAllTables(db, 'postgres')).rejects.toThrow(/no table .*users.*search_path/)
 })

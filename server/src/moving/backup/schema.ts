@@ -15,10 +15,16 @@ export interface TableShape {
 /** What is made from the rows of other tables by itself: it goes with them, and is in no backup. */
 const DERIVED = ['video_words', 'video_index']
 
-/** In an order in which rows can be inserted: what others refer to comes first. Throws `misconfigured` if one is missing. */
+/** In an order in which rows can be inserted: what others refer to comes first. An older schema has fewer. */
 export async function readTables(db: Database, engine: Engine): Promise<TableShape[]> {
+  const own = await ownTableNames()
+  return await inOrder(db, engine, (name) => own.has(name) && !DERIVED.includes(name))
+}
+
+/** As `readTables`, of the present schema. Throws `misconfigured` if one is missing. */
+export async function readAllTables(db: Database, engine: Engine): Promise<TableShape[]> {
+  const tables = await readTables(db, engine)
   const wanted = [...(await ownTableNames())].filter((name) => !DERIVED.includes(name))
-  const tables = await inOrder(db, engine, (name) => wanted.includes(name))
   const missing = wanted.filter((name) => !tables.some((table) => table.name === name))
   if (missing.length === 0) return tables
   throw new AppError(

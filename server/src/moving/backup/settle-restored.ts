@@ -1,8 +1,14 @@
 import { transact, type Database } from '../../db/database.ts'
+import { putOffSweep } from '../../library-audit/sweep-orphans.ts'
 import { forgetSteps } from '../../processing/step-rows.ts'
 import { STEP_TASKS } from '../../processing/step.ts'
 import { enqueue } from '../../tasks/queue.ts'
 import { subjectOf } from '../../videos/video-rows.ts'
+
+const DAY = 24 * 3_600_000
+
+/** What was stored after the backup was made is named by no row now. Whoever misses it has so long to notice. */
+export const DAYS_WITHOUT_SWEEP = 7
 
 /**
  * What was being done when the backup was made is begun anew: intermediates are in no backup, and who held a lease is
@@ -39,5 +45,6 @@ export async function settleRestored(
       .set({ lease_owner: null, lease_until: null, progress: null })
       .where('lease_owner', 'is not', null)
       .execute()
+    await putOffSweep(trx, now, new Date(now.getTime() + DAYS_WITHOUT_SWEEP * DAY))
   })
 }

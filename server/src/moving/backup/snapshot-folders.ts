@@ -1,7 +1,9 @@
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../../errors.ts'
 import { newId } from '../../ports/ids.ts'
+import type { BackupLock } from './backup-lock.ts'
+import { explained } from './folder-errors.ts'
 
 /**
  * A backup is a folder: `snapshots/<time>/` has the database and a list of objects as they were then, `objects/` the
@@ -11,12 +13,10 @@ export const SNAPSHOTS = 'snapshots'
 export const OBJECTS = 'objects'
 
 const UNFINISHED = '.unfinished-'
-const DAY = 24 * 3_600_000
 
 /** Writes into a folder that gets its name when all of it is on the disk; on any error nothing of it stays. */
 export async function writeSnapshotFolder(
-  backupDir: string,
-  now: Date,
+  { backupDir, lock, now }: { backupDir: string; lock: BackupLock; now: Date },
   write: (folder: string) => Promise<void>,
 ): Promise<string> {
   const parent = join(backupDir, SNAPSHOTS)
@@ -24,10 +24,11 @@ export async function writeSnapshotFolder(
   const target = join(parent, now.toISOString().replaceAll(/[:.]/g, '-'))
   try {
     await mkdir(parent, { recursive: true, mode: 0o700 })
-    await removeLeftovers(parent, now)
+    await removeLeftovers(parent)
     await mkdir(unfinished, { mode: 0o700 })
     await write(unfinished)
     await syncFolder(unfinished)
+    await lock.assertHeld()
     await rename(unfinished, target)
     await syncFolder(parent)
     return target
@@ -37,13 +38,10 @@ export async function writeSnapshotFolder(
   }
 }
 
-/** Those of a killed backup; a younger one may be at work. */
-async function removeLeftovers(parent: string, now: Date): Promise<void> {
+/** Those of killed backups: no other is at work. */
+async function removeLeftovers(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
-    if (!name.startsWith(UNFINISHED)) continue
-    const path = join(parent, name)
-    const found = await stat(path).catch(() => null)
-    if (found && now.getTime() - found.mtimeMs > DAY) await rm(path, { recursive: true })
+    if (name.startsWith(UNFINISHED)) await rm(join(parent, name), { recursive: true })
   }
 }
 
@@ -65,7 +63,7 @@ export async function findSnapshot(backupDir: string, wanted?: string): Promise<
   throw new AppError('invalid', which)
 }
 
-/** Removes the oldest snapshots. Objects stay: `removeUnlisted` sees to those. */
+/** Removes the oldest snapshots. Objects stay: `pruneBackup` sees to those. */
 export async function keepNewest(backupDir: string, count: number): Promise<string[]> {
   const old = (await listSnapshots(backupDir)).slice(0, -count)
   for (const name of old) await rm(join(backupDir, SNAPSHOTS, name), { recursive: true })
@@ -79,23 +77,4 @@ async function syncFolder(path: string): Promise<void> {
   } finally {
     await handle.close()
   }
-}
-
-function explained(error: unknown, backupDir: string): unknown {
-  const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new AppError(
-      'disk_full',
-      `The disk of ${backupDir} is full: free some space, then run the backup again.`,
-      { cause: error },
-    )
-  }
-  if (code === 'EACCES' || code === 'EROFS' || code === 'ENOTDIR' || code === 'EPERM') {
-    return new AppError(
-      'misconfigured',
-      `The folder ${backupDir} cannot be written (${message}): change its owner, or choose another.`,
-      { cause: error },
-    )
-  }
-  return error
 }
