@@ -1,4 +1,6 @@
 import fc from 'fast-check'
+import { filmForm, tusUpload } from './film-requests.ts'
+import { anything, ODD_NUMBERS, spoil, text } from './odd-values.ts'
 
 /** Requests that nobody should send, made from the description of the API. */
 
@@ -30,60 +32,6 @@ export interface FuzzRequest {
   body: Buffer | null
 }
 
-const ODD_TEXTS = [
-  '',
-  ' ',
-  '\0',
-  'a\0b',
-  '\ud800',
-  '\u{1f3ac}'.repeat(300),
-  '\u0301'.repeat(50),
-  '\u202etxt.exe',
-  '../../../../etc/passwd',
-  '%00',
-  '%2e%2e%2f',
-  "' OR 1=1 --",
-  '"; DROP TABLE users; --',
-  '${7*7}<%= 7*7 %>{{7*7}}',
-  '<script>alert(1)</script>',
-  'a@example.com\r\nBcc: b@example.com',
-  '__proto__',
-  'constructor',
-  'toString',
-  'NaN',
-  '-0',
-  '1e400',
-  '9007199254740993',
-  '99999999999999999999',
-  '-1',
-  '0x10',
-  '१',
-  'true',
-  'null',
-  '[]',
-  'a'.repeat(5000),
-  'viewer@example.com',
-  'admin@example.com',
-  'Action',
-  '720p',
-]
-const ODD_NUMBERS = [0, -0, 1, -1, 1.5, 2 ** 31, 2 ** 53, -(2 ** 63), 1e308, Number.MIN_VALUE]
-
-const text = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom(...ODD_TEXTS) },
-  fc.string({ maxLength: 40 }),
-  fc.string({ unit: 'binary', maxLength: 40 }),
-  fc.emailAddress(),
-  fc.nat(20).map(String),
-)
-
-const anything = fc.oneof(
-  text,
-  fc.constantFrom<unknown>(...ODD_NUMBERS, true, false, null),
-  fc.jsonValue({ maxDepth: 3 }),
-  fc.array(fc.constantFrom<unknown>('a', 1, null, {}), { maxLength: 4 }),
-)
-
 /** Mostly of the right type, so that requests get past the first look. */
 function valueOf(schema: Schema = {}): fc.Arbitrary<unknown> {
   const types = [schema.type].flat()
@@ -114,24 +62,6 @@ function objectOf(properties: Record<string, Schema>): fc.Arbitrary<Record<strin
   )
   return fc.tuple(fc.record(fields), extra).map(([known, more]) => ({ ...more, ...known }))
 }
-
-/** Bytes that are nearly what was meant. */
-const spoil = (body: Buffer): fc.Arbitrary<Buffer> =>
-  fc.oneof(
-    { weight: 12, arbitrary: fc.constant(body) },
-    fc.nat(body.length).map((at) => body.subarray(0, at)),
-    fc
-      .tuple(fc.nat(Math.max(0, body.length - 1)), fc.nat(255))
-      .map(([at, byte]) =>
-        Buffer.concat([body.subarray(0, at), Buffer.of(byte), body.subarray(at)]),
-      ),
-    fc.constant(Buffer.concat([Buffer.of(0xef, 0xbb, 0xbf), body])),
-    fc.constant(Buffer.from(body.toString(), 'utf16le')),
-    fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
-    fc.constantFrom(
-      ...['', '[]', '"x"', 'null', '1', '{', '{"a":1}{}'].map((each) => Buffer.from(each)),
-    ),
-  )
 
 const CONTENT_TYPES = [
   'application/json; charset=utf-16',
@@ -250,14 +180,20 @@ const ALSO: [string, string][] = [
   ['get', '/'],
   ['get', '/admin/'],
   ['get', '/dev/mail/'],
+  ['get', '/admin/queues/api/queues?activeQueue=quick&status={status}&page={page}&jobsPerPage={n}'],
+  ['get', '/admin/queues/api/queues?activeQueue=quick&status=failed&page={page}'],
+  ['get', '/admin/queues/api/queues/quick/{id}'],
   ['get', '/{nothing}/'],
   ['post', '/{nothing}'],
 ]
 
-/** Every route of the description alike. */
+/** Every route of the description alike, and those that take films more often. */
 export function fuzzRequests(description: OpenApi): fc.Arbitrary<FuzzRequest> {
   const described = Object.entries(description.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => requestTo(method, path, operation)),
   )
-  return fc.oneof(...described, ...ALSO.map(([method, path]) => requestTo(method, path, {})))
+  return fc.oneof(
+    ...[...described, ...ALSO.map(([method, path]) => requestTo(method, path, {}))],
+    ...[filmForm, tusUpload].map((arbitrary) => ({ weight: 3, arbitrary })),
+  )
 }

@@ -8,11 +8,11 @@ import type { Worker } from '../../server/src/tasks/worker.ts'
 import { Client } from './client.ts'
 import { freePort } from './free-port.ts'
 import { has } from './programs.ts'
-import { startPostgres } from './postgres.ts'
-import { startRedis } from './redis.ts'
-import { hasS3, type S3Service } from './s3.ts'
-import { sharedS3 } from './shared-s3.ts'
+import type { S3Service } from './s3.ts'
+import { startServices } from './services.ts'
 import { temporaryFolder } from './temporary-folder.ts'
+
+export { mediaOf } from './services.ts'
 
 /** A clock that a test moves. It starts at the real time, because cookies and signatures are real. */
 export class TestClock implements Clock {
@@ -74,11 +74,10 @@ export async function startApp(
     env?: Record<string, string>
   } = {},
 ): Promise<TestApp> {
-  const { backend = 'sqlite', media = mediaOf(backend), env = {} } = options
+  const { backend = 'sqlite', media, env = {} } = options
   const folder = await temporaryFolder()
-  const postgres = backend === 'postgres' ? await startPostgres() : null
-  const redis = backend === 'postgres' && has('redis') ? await startRedis() : null
-  const s3 = media === 's3' ? await sharedS3() : media === 'local' ? null : media
+  const services = await startServices(backend, media)
+  const { s3 } = services
   const port = await freePort()
   const origin = `http://127.0.0.1:${port}`
   const { settings } = readSettings(
@@ -89,9 +88,7 @@ export async function startApp(
       MIN_FREE_DISK_BYTES: '0',
       JOB_CONCURRENCY: '1',
       ...UNLIMITED,
-      ...(postgres && { DATABASE_URL: await postgres.databaseUrl() }),
-      ...(redis && { REDIS_URL: redis.url }),
-      ...(s3 && (await s3.env())),
+      ...services.env,
       ...env,
     },
     folder.path,
@@ -124,9 +121,7 @@ export async function startApp(
     await server.close()
     await worker.drain()
     await app.close()
-    await postgres?.stop()
-    await redis?.stop()
-    if (settings.s3) await s3?.empty(settings.s3.bucket)
+    await services.stop()
     await folder.remove()
   }
   let viewers = 0
@@ -155,9 +150,4 @@ export async function startApp(
     stop,
     [Symbol.asyncDispose]: stop,
   }
-}
-
-/** Where media is unless a test says otherwise. */
-export function mediaOf(backend: Backend): 'local' | 's3' {
-  return backend === 'postgres' && hasS3 ? 's3' : 'local'
 }

@@ -2,8 +2,10 @@ import { once } from 'node:events'
 import { Agent, request, type ClientRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BACKENDS } from '../harness/app.ts'
 import { startServer, type ServerProcess } from '../harness/process.ts'
+import { startServices, type Services } from '../harness/services.ts'
 
 interface Answer {
   status: number
@@ -34,28 +36,36 @@ async function balance(server: ServerProcess, agent: Agent, answers: Answer[]): 
   await Promise.all([look(), send()])
 }
 
-test('through SIGTERM every request is answered that a balancer sends', async () => {
-  await using server = await startServer({ env: { DRAIN_DELAY: '2' } })
-  const kept: Answer[] = []
-  const fresh: Answer[] = []
-  const keepAlive = new Agent({ keepAlive: true, maxSockets: 1 })
-  const flowing = Promise.all([
-    balance(server, keepAlive, kept),
-    balance(server, new Agent({ keepAlive: false }), fresh),
-  ])
-  await expect.poll(() => Math.min(kept.length, fresh.length)).toBeGreaterThan(20)
-  const keptBefore = kept.length
-  expect(kept.some(({ isLast }) => isLast)).toBe(false)
-  server.kill('SIGTERM')
-  await flowing
-  expect(await server.exited).toEqual({ code: 0, signal: null })
+describe.each(BACKENDS)('a server on %s', (backend) => {
+  let services: Services
+  beforeAll(async () => {
+    services = await startServices(backend)
+  })
+  afterAll(() => services.stop())
 
-  const statuses = new Set([...kept, ...fresh].map(({ status }) => status))
-  expect(statuses).toEqual(new Set([kept[0]?.status]))
-  // Those who keep a connection are sent to another.
-  expect(kept.length).toBeGreaterThan(keptBefore)
-  expect(kept.slice(keptBefore).some(({ isLast }) => isLast)).toBe(true)
-  keepAlive.destroy()
+  test('through SIGTERM every request is answered that a balancer sends', async () => {
+    await using server = await startServer({ env: { DRAIN_DELAY: '2', ...services.env } })
+    const kept: Answer[] = []
+    const fresh: Answer[] = []
+    const keepAlive = new Agent({ keepAlive: true, maxSockets: 1 })
+    const flowing = Promise.all([
+      balance(server, keepAlive, kept),
+      balance(server, new Agent({ keepAlive: false }), fresh),
+    ])
+    await expect.poll(() => Math.min(kept.length, fresh.length)).toBeGreaterThan(20)
+    const keptBefore = kept.length
+    expect(kept.some(({ isLast }) => isLast)).toBe(false)
+    server.kill('SIGTERM')
+    await flowing
+    expect(await server.exited).toEqual({ code: 0, signal: null })
+
+    const statuses = new Set([...kept, ...fresh].map(({ status }) => status))
+    expect(statuses).toEqual(new Set([kept[0]?.status]))
+    // Those who keep a connection are sent to another.
+    expect(kept.length).toBeGreaterThan(keptBefore)
+    expect(kept.slice(keptBefore).some(({ isLast }) => isLast)).toBe(true)
+    keepAlive.destroy()
+  })
 })
 
 // Again if this machine was so busy that the connection was idle for too long.

@@ -6,9 +6,11 @@ const TIMEOUT_MS = 30_000
 const PLAYERS = {
   async 'hls.js'(video, { hls }, errors) {
     const player = new Hls({ maxBufferLength: 60 })
-    player.on(Hls.Events.ERROR, (_event, { type, details, error }) =>
-      errors.push(`${type} ${details} ${error?.message ?? ''}`),
-    )
+    player.on(Hls.Events.ERROR, (_event, { type, details, error }) => {
+      // It calls off its own requests when it is told to switch.
+      if (details === Hls.ErrorDetails.INTERNAL_ABORTED) return
+      errors.push(`${type} ${details} ${error?.message ?? ''}`)
+    })
     player.loadSource(hls)
     player.attachMedia(video)
     await until(() => player.levels.length > 0, 'levels')

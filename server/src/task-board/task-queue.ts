@@ -51,6 +51,8 @@ export class TaskQueue extends BaseAdapter {
   }
 
   async getJobs(statuses: JobStatus[], start = 0, end = 9): Promise<QueueJob[]> {
+    // A page far beyond the last, which no engine can count to.
+    if (!Number.isSafeInteger(end)) return []
     const now = this.#needs.clock.now()
     const pages = await Promise.all(
       STATES.filter((state) => statuses.includes(state)).map((state) =>
