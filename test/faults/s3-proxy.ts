@@ -1,5 +1,11 @@
 import { once } from 'node:events'
-import { createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  request as send,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -40,6 +46,7 @@ export interface S3Request {
   method: string
   /** With the query. */
   path: string
+  headers: IncomingHttpHeaders
 }
 
 /** Which fault a request meets, or none. */
@@ -219,10 +226,10 @@ async function bytesOf(stream: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-function describe({ method = 'GET', url: path = '/' }: IncomingMessage): S3Request {
+function describe({ method = 'GET', url: path = '/', headers }: IncomingMessage): S3Request {
   const { pathname, searchParams } = new URL(path, 'http://s3')
   const isObject = pathname.split('/').filter((each) => each !== '').length > 1
-  return { operation: operationOf(method, isObject, searchParams), method, path }
+  return { operation: operationOf(method, isObject, searchParams), method, path, headers }
 }
 
 function operationOf(method: string, isObject: boolean, query: URLSearchParams): Operation {
@@ -245,6 +252,14 @@ function operationOf(method: string, isObject: boolean, query: URLSearchParams):
     default:
       return 'other'
   }
+}
+
+/** Whether a request says who may read an object, in whatever way there is. */
+export function hasAcl({ path, headers }: S3Request): boolean {
+  const asked = new URL(path, 'http://s3').searchParams
+  return [...Object.keys(headers), ...asked.keys()].some((name) =>
+    /^(acl|x-amz-acl|x-amz-grant-.*)$/i.test(name),
+  )
 }
 
 /** The first so many requests of these operations meet the fault. */

@@ -13,6 +13,8 @@ export interface Sent {
   videoId: number
   sizeBytes: number
   sha256: string
+  /** How often the store failed with all of it at hand: then it may have it nevertheless, until the daily sweep. */
+  refusals?: number
 }
 
 /** Where an upload may be resumed anywhere, each request of `tus anywhere` goes to another server. */

@@ -18,15 +18,21 @@ export const FACTS = {
 
 /**
  * Looks at a site from outside once all is quiet: over HTTP as clients do, and at what lies in its folders and its
- * bucket, whatever that is called there. Gives a sentence about everything that is not as it was acknowledged.
+ * bucket, whatever that is called there. Gives a sentence about everything that is not as it was acknowledged. Films are
+ * played to their end, unless `isPlayed` says otherwise.
  */
-export async function auditSite(site: Site, visitor: Visitor, sent: Sent[]): Promise<string[]> {
+export async function auditSite(
+  site: Site,
+  visitor: Visitor,
+  sent: Sent[],
+  isPlayed: (film: Sent) => boolean = () => true,
+): Promise<string[]> {
   const lists = await Promise.all(site.servers.map((server) => visitor.videos(server)))
   const [videos = []] = lists
   const findings = lists.some((list) => titlesOf(list) !== titlesOf(videos))
     ? ['the servers do not have the same videos']
     : []
-  findings.push(...(await auditVideos(visitor, videos, sent)))
+  findings.push(...(await auditVideos(visitor, videos, sent, isPlayed)))
   return [...findings, ...(await auditOriginals(site, sent)), ...visitor.complaints]
 }
 
@@ -36,12 +42,13 @@ async function auditVideos(
   visitor: Visitor,
   videos: AdminVideo[],
   sent: Sent[],
+  isPlayed: (film: Sent) => boolean,
 ): Promise<string[]> {
   const findings: string[] = []
   const left = [...videos]
   const auditSome = async (): Promise<void> => {
     for (let video = left.pop(); video; video = left.pop()) {
-      findings.push(...(await auditVideo(visitor, video, sent)))
+      findings.push(...(await auditVideo(visitor, video, sent, isPlayed)))
     }
   }
   await Promise.all([auditSome(), auditSome()])
@@ -50,11 +57,18 @@ async function auditVideos(
   return [...findings, ...lost.map(({ title }) => `${title} was acknowledged and is gone`)]
 }
 
-async function auditVideo(visitor: Visitor, video: AdminVideo, sent: Sent[]): Promise<string[]> {
+async function auditVideo(
+  visitor: Visitor,
+  video: AdminVideo,
+  sent: Sent[],
+  isPlayed: (film: Sent) => boolean,
+): Promise<string[]> {
   const film = sent.find(({ videoId }) => videoId === video.id)
   if (!film) return [`"${video.title}" is a video that nobody was told of`]
   if (film.title !== video.title) return [`${film.title} is called ${video.title}`]
-  if (video.processing_state === 'ready') return await auditReady(visitor, video, film)
+  if (video.processing_state === 'ready') {
+    return isPlayed(film) ? await auditReady(visitor, video, film) : []
+  }
   return await auditFailed(visitor, video)
 }
 
@@ -107,14 +121,18 @@ async function auditFailed(visitor: Visitor, video: AdminVideo): Promise<string[
   return status === 404 ? findings : [...findings, `${title} failed, and plays: ${status}`]
 }
 
-/** What was sent is there once, byte for byte, wherever it is. */
+/** What was sent is there once, byte for byte, wherever it is; and once more for each time that it was refused. */
 async function auditOriginals(site: Site, sent: Sent[]): Promise<string[]> {
   const sizes = new Set(sent.map(({ sizeBytes }) => sizeBytes))
   const candidates = (await listStored(site)).filter(({ sizeBytes }) => sizes.has(sizeBytes))
   const sums = await Promise.all(candidates.map((stored) => stored.sha256()))
-  return sent.flatMap(({ title, sha256 }) => {
-    const count = sums.filter((sum) => sum === sha256).length
-    return count === 1 ? [] : [`the uploaded file of ${title} is there ${count} times`]
+  return sent.flatMap(({ title, sha256, refusals = 0 }) => {
+    const places = candidates.filter((_stored, index) => sums[index] === sha256)
+    const isRight = places.length >= 1 && places.length <= 1 + refusals
+    const names = places.map(({ name }) => name).join(', ')
+    return isRight
+      ? []
+      : [`the uploaded file of ${title} is there ${places.length} times: ${names}`]
   })
 }
 

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import {
+  AbortMultipartUploadCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
@@ -27,6 +28,16 @@ export async function listStored(site: Site): Promise<Stored[]> {
 export async function listUnfinished({ s3, bucket }: Site): Promise<string[]> {
   if (s3 === null || bucket === null) return []
   const { Uploads = [] } = await s3.client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))
+  return Uploads.map(({ Key }) => Key ?? '')
+}
+
+/** Ends them, as nobody will go on with them. Gives their names. */
+export async function endUnfinished({ s3, bucket: Bucket }: Site): Promise<string[]> {
+  if (s3 === null || Bucket === null) return []
+  const { Uploads = [] } = await s3.client.send(new ListMultipartUploadsCommand({ Bucket }))
+  for (const { Key, UploadId } of Uploads) {
+    await s3.client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }))
+  }
   return Uploads.map(({ Key }) => Key ?? '')
 }
 

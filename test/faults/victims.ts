@@ -23,8 +23,10 @@ function listProcesses(): Process[] {
     if (!/^\d+$/.test(entry)) return []
     try {
       // proc(5): pid (name) state parent …
-      const [, name = '', parent = ''] =
-        /\((.*)\) \w (\d+)/.exec(readFileSync(`/proc/${entry}/stat`, 'utf8')) ?? []
+      const [, name = '', state, parent = ''] =
+        /\((.*)\) (\w) (\d+)/.exec(readFileSync(`/proc/${entry}/stat`, 'utf8')) ?? []
+      // Dead already, and nobody has asked how it ended.
+      if (state === 'Z') return []
       return [{ pid: Number(entry), parent: Number(parent), name }]
     } catch {
       return []
@@ -32,17 +34,32 @@ function listProcesses(): Process[] {
   })
 }
 
-function killProcess(pid: number): void {
+/** Whether it was there. */
+function killProcess(pid: number): boolean {
   try {
-    process.kill(pid, 'SIGKILL')
+    return process.kill(pid, 'SIGKILL')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    return false
   }
 }
 
-/** Each ends somebody at once, and gives how to bring them back. In the order in which they can come back. */
-export function createVictims(site: Site, oneOf: <T>(choices: readonly T[]) => T) {
-  async function killMember(member: Member): Promise<() => Promise<void>> {
+export const VICTIMS = ['postgres', 'redis', 'server', 'worker', 'ffmpeg'] as const
+export type Victim = (typeof VICTIMS)[number]
+
+/** Brings somebody back. */
+export type Revive = () => Promise<void>
+
+/**
+ * Each ends somebody at once, and gives how to bring them back; null if there was nobody to end. In the order in which
+ * they can come back.
+ */
+export function createVictims(
+  site: Site,
+  oneOf: <T>(choices: readonly T[]) => T,
+): Record<Victim, () => Promise<Revive | null>> {
+  async function killMember(member: Member): Promise<Revive | null> {
+    if (!member.isRunning()) return null
     await member.kill()
     return () => member.start()
   }
@@ -59,8 +76,8 @@ export function createVictims(site: Site, oneOf: <T>(choices: readonly T[]) => T
     worker: () => killMember(oneOf(site.workers)),
     ffmpeg() {
       const pids = site.workers.flatMap(ffmpegsOf)
-      if (pids.length > 0) killProcess(oneOf(pids))
-      return Promise.resolve(() => Promise.resolve())
+      const isHit = pids.length > 0 && killProcess(oneOf(pids))
+      return Promise.resolve(isHit ? () => Promise.resolve() : null)
     },
   }
 }

@@ -33,11 +33,18 @@ interface Needs {
   settings: Settings['tasks']
 }
 
+/** A task that is due again. */
+interface Retry {
+  dueAt: Date
+  /** Others come first: there is no room for it here. */
+  byOthers: boolean
+}
+
 /**
  * Runs a claimed task to its end: done, given back, to be tried later, or given up. Never throws. Returns when to look
  * for it again, or null. `draining` gives the task back as if it had not been claimed.
  */
-export type RunTask = (row: TaskRow, draining: AbortSignal) => Promise<Date | null>
+export type RunTask = (row: TaskRow, draining: AbortSignal) => Promise<Retry | null>
 
 const FIRST_RETRY_MS = 2000
 const LONGEST_RETRY_MS = 10 * 60_000
@@ -45,6 +52,8 @@ const LONGEST_RETRY_MS = 10 * 60_000
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** A task whose worker vanishes is not to blame for the first few times; one that always kills its worker is. */
 const LOST_LEASES_PER_ATTEMPT = 3
+/** Nor is one that found no room on a disk; one that is too large for every disk is. */
+const FULL_DISKS_PER_ATTEMPT = 3
 
 export function taskRunner(needs: Needs): RunTask {
   const { db, clock, doorbell, log, settings } = needs
@@ -56,7 +65,7 @@ export function taskRunner(needs: Needs): RunTask {
     handlerOf(row).retryAfterMs?.(row.failures + 1) ?? backOffMs(row.failures)
   const inMs = (ms: number): Date => new Date(clock.now().getTime() + ms)
 
-  async function runTask(row: TaskRow, draining: AbortSignal): Promise<Date | null> {
+  async function runTask(row: TaskRow, draining: AbortSignal): Promise<Retry | null> {
     const lease: Lease = { id: row.id, leaseToken: row.lease_token }
     const ending = new AbortController()
     const signal = AbortSignal.any([draining, ending.signal])
@@ -129,7 +138,7 @@ export function taskRunner(needs: Needs): RunTask {
     lease: Lease,
     error: unknown,
     draining: AbortSignal,
-  ): Promise<Date | null> {
+  ): Promise<Retry | null> {
     if (error === DRAINING) {
       await queue.release(db, lease)
       return null
@@ -137,7 +146,7 @@ export function taskRunner(needs: Needs): RunTask {
     if (isDatabaseAway(error)) {
       log.info({ task: row.id, kind: row.kind }, 'given back: the database was away')
       await insist(() => queue.forgive(db, lease), draining)
-      return clock.now()
+      return { dueAt: clock.now(), byOthers: false }
     }
     if (error instanceof LeaseLost) {
       log.info({ task: row.id, kind: row.kind }, 'lease lost: another run has the task')
@@ -146,18 +155,19 @@ export function taskRunner(needs: Needs): RunTask {
     if (error instanceof NotYet) {
       const dueAt = inMs(error.waitMs)
       await insist(() => queue.release(db, lease, dueAt), draining)
-      return dueAt
+      return { dueAt, byOthers: false }
     }
     const failure = asFailure(error)
     log.warn({ err: error, task: row.id, kind: row.kind, code: failure.code }, 'task failed')
-    if (failure.permanent || row.failures + 1 >= attemptsOf(row)) {
+    const tries = attemptsOf(row) * (failure.isLocal ? FULL_DISKS_PER_ATTEMPT : 1)
+    if (failure.permanent || row.failures + 1 >= tries) {
       await insist(() => giveUp(row, lease, failure), draining)
       return null
     }
     const dueAt = inMs(Math.max(waitMs(row), failure.leastWaitMs))
     const retry = { dueAt, lastError: failure.message }
     await insist(() => queue.postpone(db, lease, retry), draining)
-    return dueAt
+    return { dueAt, byOthers: failure.isLocal }
   }
 
   async function giveUp(row: TaskRow, lease: Lease, failure: TaskFailure): Promise<void> {

@@ -105,17 +105,20 @@ export class TaskFailure extends Error {
   readonly permanent: boolean
   /** Trying again sooner cannot help. */
   readonly leastWaitMs: number
+  /** It is for want of room on this machine's disk: another may have more. */
+  readonly isLocal: boolean
 
   constructor(
     code: string,
     message: string,
-    options: { permanent: boolean; leastWaitMs?: number; cause?: unknown },
+    options: { permanent: boolean; leastWaitMs?: number; isLocal?: boolean; cause?: unknown },
   ) {
     super(message, { cause: options.cause })
     this.name = 'TaskFailure'
     this.code = code
     this.permanent = options.permanent
     this.leastWaitMs = options.leastWaitMs ?? 0
+    this.isLocal = options.isLocal ?? false
   }
 }
 

@@ -10,6 +10,7 @@ import {
   done,
   pausing,
   taskOf,
+  type MediaTask,
 } from '../../../test/harness/workshop.ts'
 import type { DatabaseSettings } from '../config/database-settings.ts'
 import { transact, type Database } from '../db/database.ts'
@@ -360,6 +361,69 @@ describe.each(BACKENDS)('on %s', (backend) => {
       }
       expect(asked).toEqual([1, 2, 3])
       expect(waits).toEqual([60, 90, 60])
+    })
+
+    describe('for want of room on a disk', () => {
+      const full = () =>
+        Promise.reject(new TaskFailure('full', 'It is full.', { permanent: false, isLocal: true }))
+      const sweepIntervalMs = 10 * SECOND
+
+      test('another worker comes first, which may have room', async () => {
+        const clock = new TestClock()
+        const settings = { sweepIntervalMs }
+        await using shop = aWorkshop({ db, clock, settings, media: full })
+        await using other = aWorkshop({ db, clock, settings })
+        const id = await aMediaTask(db)
+        await shop.work()
+        const wait = (await taskOf(db, id)).due_at.getTime() - clock.now().getTime()
+        clock.advance(wait + sweepIntervalMs - SECOND)
+        await aMediaTask(db, { dueAt: clock.now() })
+        await shop.work()
+        expect(shop.runs).toHaveLength(1)
+        await other.work()
+        expect(other.runs.map((run) => run.attempt)).toEqual([2, 1])
+      })
+
+      test('mails and the like go on', async () => {
+        await using shop = aWorkshop({ db, media: full })
+        await aMediaTask(db)
+        await shop.work()
+        const id = await aQuickTask(db)
+        await shop.work()
+        expect(await taskOf(db, id)).toMatchObject({ outcome: 'done' })
+      })
+
+      test('where there is no other, it is tried again, and given up after many more attempts', async () => {
+        const clock = new TestClock()
+        await using shop = aWorkshop({ db, clock, settings: { sweepIntervalMs }, media: full })
+        const id = await aMediaTask(db)
+        for (let run = 1; run <= 9; run += 1) {
+          expect(await taskOf(db, id)).toMatchObject({ failures: run - 1, outcome: null })
+          await shop.work()
+          expect(shop.runs).toHaveLength(run)
+          const wait = (await taskOf(db, id)).due_at.getTime() - clock.now().getTime()
+          clock.advance(wait + sweepIntervalMs)
+        }
+        expect(await taskOf(db, id)).toMatchObject({ outcome: 'failed', failures: 9 })
+      })
+
+      test('it is tried within little more than a minute when there is room, however often it has failed', async () => {
+        const clock = new TestClock()
+        const isRoom = { now: false }
+        const media = (task: MediaTask) => (isRoom.now ? done(task) : full())
+        await using shop = aWorkshop({ db, clock, settings: { sweepIntervalMs }, media })
+        const first = await aMediaTask(db)
+        for (let run = 1; run <= 6; run += 1) {
+          await shop.work()
+          const wait = (await taskOf(db, first)).due_at.getTime() - clock.now().getTime()
+          if (run < 6) clock.advance(wait + sweepIntervalMs)
+        }
+        isRoom.now = true
+        const next = await aMediaTask(db, { dueAt: clock.now() })
+        clock.advance(60 * SECOND + sweepIntervalMs)
+        await shop.work()
+        expect(await taskOf(db, next)).toMatchObject({ outcome: 'done' })
+      })
     })
 
     test('a run that says “not yet” is no attempt, and comes back when it said', async () => {

@@ -44,6 +44,10 @@ const FILES_CONCURRENCY = 2
 /** Most of them wait for a receiver; `webhooks/send-webhook.ts` says how many for the same one. */
 const WEBHOOK_CONCURRENCY = 32
 const FINISHED_KEPT_MS = 7 * 86_400_000
+/** Their tasks need room for a film on this machine's disk. */
+const FILM_LANES: ReadonlySet<Lane> = new Set<Lane>(['media', 'files'])
+/** So long a full disk keeps films away at most: meanwhile there may be room again. */
+const LONGEST_REST_MS = 60_000
 
 /** Claims due tasks and runs their handlers, several at a time in each lane. */
 export function createWorker(needs: Needs): Worker {
@@ -68,6 +72,8 @@ export function createWorker(needs: Needs): Worker {
   let isRungAgain = false
   const draining = new AbortController()
   let isDraining = false
+  /** Until then, films are left to others. */
+  let restsUntil = new Date(0)
   /** Runs, since the start. */
   let begun = 0
   let sweeping: Promise<void> | undefined
@@ -118,17 +124,27 @@ export function createWorker(needs: Needs): Worker {
   async function claimAll(lane: Lane): Promise<void> {
     while (!isDraining && running[lane].size < limits[lane]) {
       const now = clock.now()
+      if (FILM_LANES.has(lane) && now < restsUntil) return
       const until = new Date(now.getTime() + settings.leaseMs)
       const row = await queue.claim(db, lane, { owner, now, until }, kinds)
       if (!row) return
-      const run = runTask(row, draining.signal).then((dueAt) => {
+      const run = runTask(row, draining.signal).then((retry) => {
         running[lane].delete(run)
-        if (dueAt) wakeAt(dueAt)
+        if (retry?.byOthers) leaveToOthers(retry.dueAt)
+        else if (retry) wakeAt(retry.dueAt)
         fill(lane)
       })
       running[lane].add(run)
       begun += 1
     }
+  }
+
+  /** Whoever fails at once is free at once, and would take every film. Others look for what is due once a sweep. */
+  function leaveToOthers(dueAt: Date): void {
+    const restMs = Math.min(dueAt.getTime() - clock.now().getTime(), LONGEST_REST_MS)
+    restsUntil = new Date(clock.now().getTime() + restMs + settings.sweepIntervalMs)
+    log.warn({ until: restsUntil }, 'no room on the disk: films are left to other workers for now')
+    wakeAt(restsUntil)
   }
 
   function wakeAt(dueAt: Date): void {
@@ -140,8 +156,11 @@ export function createWorker(needs: Needs): Worker {
     const dead = owners.filter((other) => isDead(other, owner, needs.isRunning))
     await queue.endLeasesOf(db, dead)
     look()
-    await queue.forgetFinished(db, new Date(clock.now().getTime() - FINISHED_KEPT_MS))
-    await needs.alsoSweep?.()
+    try {
+      await needs.alsoSweep?.()
+    } finally {
+      await queue.forgetFinished(db, new Date(clock.now().getTime() - FINISHED_KEPT_MS))
+    }
   }
 
   /** Looks at least, whatever else fails; one sweep at a time. */
