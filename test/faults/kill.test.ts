@@ -17,7 +17,7 @@ import { chance } from './chance.ts'
 import { SUPERUSER, Uploader, type Upload } from './uploader.ts'
 
 /** How often to kill, and the seed of when: FAULT_KILLS=1000 for a long soak, FAULT_SEED to see a failure again. */
-const KILLS = Number(process.env['FAULT_KILLS'] ?? 20)
+const KILLS = Number(process.env['FAULT_KILLS'] ?? 12)
 const SEED = Number(process.env['FAULT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const A_WHILE = { timeout: 120_000, interval: 100 }
 /** The picture of the first two is copied, and the other rungs of the second are encoded in chunks. */
