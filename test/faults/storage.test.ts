@@ -25,7 +25,7 @@ import { listStored } from './stored.ts'
 import { Visitor } from './visitor.ts'
 
 /** How many changes of weather, and the seed of them: FAULT_ROUNDS=200 for a long storm, FAULT_SEED to see one again. */
-const ROUNDS = Number(process.env['FAULT_ROUNDS'] ?? 6)
+const ROUNDS = Number(process.env['FAULT_ROUNDS'] ?? 3)
 const SEED = Number(process.env['FAULT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const MINUTE = 60_000
 const A_WHILE = { timeout: 5 * MINUTE, interval: 200 }

@@ -150,7 +150,7 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
 
     test('changes nothing if these are most films: rather the disk is missing', async () => {
       const before = await sourcesOf(app)
-      const refused = await audit('--fix')
+      const refused = await audit('--quick', '--fix')
       expect(refused).toMatchObject({ code: 1, stdout: '' })
       expect(refused.stderr).toMatch(
         /^videoflix: Nothing is changed: 3 of 4 videos miss their originals/,
@@ -161,7 +161,7 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
     })
 
     test('ends with a sentence, or offers the rest, if that is accepted', async () => {
-      const fixed = await audit('--fix', '--even-if-most-is-missing')
+      const fixed = await audit('--quick', '--fix', '--even-if-most-is-missing')
       expect(fixed.code).toBe(0)
       expect(await videoOf(ids.lost)).toMatchObject({
         processing_state: 'error',
@@ -176,7 +176,7 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
       expect(kept).toMatchObject({ processing_state: 'ready' })
       const retry = await superuser.post(`/admin/api/videos/${ids.unkept}/retry/`)
       expect(retry.status).toBe(409)
-      expect(await audit()).toMatchObject({ code: 0 })
+      expect(await audit('--quick')).toMatchObject({ code: 0 })
     })
 
     test('uses originals again that are there after all', async () => {
@@ -198,7 +198,7 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
       const again = await videoOf(ids.lost)
       expect(again.processing_state).toBe('ready')
       expect(Object.keys(again.converted_files)).toEqual(['120p', '360p'])
-      expect(await audit()).toMatchObject({ code: 0 })
+      expect(await audit('--quick')).toMatchObject({ code: 0 })
       const retry = await superuser.post(`/admin/api/videos/${ids.unkept}/retry/`)
       expect(retry.status).toBe(200)
       await allDone(app)
@@ -247,13 +247,13 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
         put(join(intermediatesDir, `${worked.videoId}/${worked.id}/1-1/video.mp4`)),
         put(join(originalsDir, worked.key)),
       ])
-      const found = (await audit('--json')).stdout.trim().split('\n')
+      const found = (await audit('--quick', '--json')).stdout.trim().split('\n')
       const lines = found.map((line) => JSON.parse(line) as Record<string, unknown>)
       expect(lines.at(-1)).toEqual({
         summary: { sources: 4, damaged: 0, orphans: 6, foreign: 1, fixed: 0 },
       })
       expect(lines.filter(({ finding }) => finding)).toHaveLength(7)
-      expect((await audit('--fix')).code).toBe(0)
+      expect((await audit('--quick', '--fix')).code).toBe(0)
       const left = await Promise.all(
         [media.root, originalsDir, intermediatesDir, uploads.dir].map(filesIn),
       )
