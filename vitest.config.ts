@@ -18,8 +18,8 @@ export default defineConfig({
           globalSetup: ['test/harness/shared-s3.setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          // Each has its own servers and ffmpeg: more at once only makes them slow.
-          maxWorkers: 2,
+          // Each has its own servers and ffmpeg, and waits half of its time: more at once only makes them slow.
+          maxWorkers: 3,
         },
       },
     ],

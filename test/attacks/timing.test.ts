@@ -116,10 +116,9 @@ test('how long asking for a reset takes tells nothing about the account', async 
       known: () => forgot(known[(count += 1) % known.length]?.email ?? ''),
       unknown: () => forgot(`stranger${(count += 1)}@example.com`),
       shut: () => forgot(shut.email),
-      // Leaky on purpose: two looks and two mails for one.
+      // Leaky on purpose: three looks and three mails for one, so that a busy machine can tell.
       leaky: async () => {
-        await forgot(known[0]?.email ?? '')
-        await forgot(known[0]?.email ?? '')
+        for (let look = 1; look <= 3; look += 1) await forgot(known[0]?.email ?? '')
       },
     },
     RESETS,
@@ -131,7 +130,7 @@ test('how long asking for a reset takes tells nothing about the account', async 
   expect(seen.told).toBeGreaterThan(0.3)
   for (const name of ['unknown', 'shut'] as const) {
     const { told, ms } = difference(times[name], times.known)
-    expect({ name, ms, isNoticed: told > TOLD_APART && ms > seen.ms * 0.3 }).toEqual({
+    expect({ name, ms, isNoticed: told > TOLD_APART && ms > seen.ms * 0.15 }).toEqual({
       name,
       ms,
       isNoticed: false,
