@@ -17,14 +17,14 @@ const DERIVED = ['video_words', 'video_index']
 
 /** In an order in which rows can be inserted: what others refer to comes first. An older schema has fewer. */
 export async function readTables(db: Database, engine: Engine): Promise<TableShape[]> {
-  const own = await ownTableNames()
-  return await inOrder(db, engine, (name) => own.has(name) && !DERIVED.includes(name))
+  const wanted = await storedTableNames()
+  return await inOrder(db, engine, (name) => wanted.includes(name))
 }
 
 /** As `readTables`, of the present schema. Throws `misconfigured` if one is missing. */
 export async function readAllTables(db: Database, engine: Engine): Promise<TableShape[]> {
-  const tables = await readTables(db, engine)
-  const wanted = [...(await ownTableNames())].filter((name) => !DERIVED.includes(name))
+  const wanted = await storedTableNames()
+  const tables = await inOrder(db, engine, (name) => wanted.includes(name))
   const missing = wanted.filter((name) => !tables.some((table) => table.name === name))
   if (missing.length === 0) return tables
   throw new AppError(
@@ -57,6 +57,11 @@ async function inOrder(
       })),
     }))
   return sorted(tables, await readReferences(db, engine))
+}
+
+/** Those of ours that a backup holds. */
+async function storedTableNames(): Promise<string[]> {
+  return [...(await ownTableNames())].filter((name) => !DERIVED.includes(name))
 }
 
 /** Where what is named without a schema is made. */
