@@ -1,8 +1,10 @@
+import Sqlite from 'better-sqlite3'
 import { Kysely, sql } from 'kysely'
 import { afterAll, expect, test } from 'vitest'
 import { startChild } from '../../../test/harness/child.ts'
 import { startDatabases } from '../../../test/harness/database.ts'
 import { DatabaseAway } from './outage.ts'
+import { sqliteDialect } from './sqlite-driver.ts'
 
 const databases = await startDatabases('sqlite')
 afterAll(() => databases.stop())
@@ -47,6 +49,16 @@ test('several processes may open a new file at the same moment', async () => {
     )
     expect(await Promise.all(opening)).toEqual(['', '', '', '', ''])
   }
+})
+
+test('a new file that somebody else is reading is waited for', async () => {
+  const path = await aFile()
+  const other = new Sqlite(path)
+  other.exec('create table t (n integer); begin; select * from t')
+  setTimeout(() => other.close(), 200)
+  const db = new Kysely<unknown>({ dialect: sqliteDialect(path) })
+  await sql`insert into t values (1)`.execute(db)
+  await db.destroy()
 })
 
 test('two processes that read, then write, lose no update', async () => {

@@ -55,6 +55,13 @@ class LocklessQueryCompiler extends SqliteQueryCompiler {
 const BUSY_TIMEOUT_MS = 5000
 const BUSY_RETRY_MS = 10
 
+const PRAGMAS = [
+  'pragma journal_mode = WAL',
+  'pragma synchronous = FULL',
+  'pragma foreign_keys = ON',
+  'pragma cache_size = -16000',
+]
+
 /** One connection. Kysely hands it to one query or transaction after the other. */
 class SqliteDriver implements Driver {
   readonly #path: string
@@ -67,11 +74,13 @@ class SqliteDriver implements Driver {
     this.#outage = outage
   }
 
-  init(): Promise<void> {
-    const file = openFile(this.#path)
-    this.#file = file
-    this.#connection = new SqliteConnection(file, this.#outage)
-    return Promise.resolve()
+  async init(): Promise<void> {
+    // Kysely tries again after a failure.
+    this.#file ??= new Sqlite(this.#path, { timeout: 0 })
+    const connection = new SqliteConnection(this.#file, this.#outage)
+    // Of several processes that switch a new file to WAL at once, SQLite refuses all but one, whatever its own timeout.
+    for (const pragma of PRAGMAS) await connection.executeQuery(CompiledQuery.raw(pragma))
+    this.#connection = connection
   }
 
   acquireConnection(): Promise<DatabaseConnection> {
@@ -101,17 +110,6 @@ class SqliteDriver implements Driver {
     this.#connection = undefined
     return Promise.resolve()
   }
-}
-
-function openFile(path: string): SqliteFile {
-  const file = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS })
-  file.pragma('journal_mode = WAL')
-  file.pragma('synchronous = FULL')
-  file.pragma('foreign_keys = ON')
-  file.pragma('cache_size = -16000')
-  // From here on we wait ourselves: SQLite would do it with the whole process.
-  file.pragma('busy_timeout = 0')
-  return file
 }
 
 type Decoder = (value: unknown) => unknown
