@@ -9,6 +9,7 @@ export default defineConfig({
           include: ['server/src/**/*.test.ts', 'contract/src/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          maxWorkers: 2,
         },
       },
       {

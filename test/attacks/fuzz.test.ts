@@ -5,7 +5,7 @@ import { BACKENDS } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
 import { startServer, type ServerProcess } from '../harness/process.ts'
 import { startServices, type Services } from '../harness/services.ts'
-import { residentMb } from './memory.ts'
+import { residentMb } from './process-usage.ts'
 import { fuzzRequests, type FuzzRequest, type OpenApi } from './requests.ts'
 import { ADMIN, aPersonAt, OPEN_ENV, signIn } from './servers.ts'
 

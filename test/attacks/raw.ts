@@ -6,8 +6,6 @@ export interface RawReply {
   /** Of every answer on the connection, in order; empty when it was closed without one. */
   statuses: number[]
   text: string
-  /** Until the first byte of an answer, or the end of the connection. */
-  answeredAfterMs: number
   /** Whether the server closed the connection within the time. */
   isClosed: boolean
 }
@@ -26,23 +24,16 @@ export function sendRaw(
   { withinMs = 5000, answers = Infinity }: RawOptions = {},
 ): Promise<RawReply> {
   return new Promise((resolve) => {
-    const startedAt = performance.now()
     const socket = connect(port, '127.0.0.1')
     let text = ''
-    let answeredAfterMs = Number.NaN
-    const note = () => {
-      if (Number.isNaN(answeredAfterMs)) answeredAfterMs = performance.now() - startedAt
-    }
     const finish = (isClosed: boolean) => {
-      note()
       clearTimeout(timer)
       socket.destroy()
-      resolve({ statuses: statusesIn(text), text, answeredAfterMs, isClosed })
+      resolve({ statuses: statusesIn(text), text, isClosed })
     }
     const timer = setTimeout(() => finish(false), withinMs)
     socket.setEncoding('latin1')
     socket.on('data', (chunk: string) => {
-      note()
       text += chunk
       if (statusesIn(text).length >= answers) finish(false)
     })

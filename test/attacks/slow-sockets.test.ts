@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startApp } from '../harness/app.ts'
 import { startServer, type ServerProcess } from '../harness/process.ts'
-import { residentMb } from './memory.ts'
+import { residentMb } from './process-usage.ts'
 import { head, sendRaw, Sockets } from './raw.ts'
 import { ADMIN, OPEN_ENV, signIn } from './servers.ts'
 

@@ -184,9 +184,9 @@ describe('`import`', () => {
   })
 
   test('searches a folder, and names films after their files', async () => {
-    const { code, stdout } = await bring(films.path, '--wait')
+    const { code, stdout, stderr } = await bring(films.path, '--wait')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout.match(/: ready$/gm)).toHaveLength(2)
-    expect(code).toBe(0)
     await expect
       .poll(async () => Object.keys(await listed()), { timeout: 10_000 })
       .toEqual(expect.arrayContaining(['A first film', 'Second']))

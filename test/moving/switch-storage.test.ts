@@ -47,6 +47,11 @@ describe.skipIf(!hasS3)('an installation that moves', () => {
     site = await anInstallation()
     bytes = await readFile(await film(SHORT))
     video = await aReadyVideo((await upload(site.superuser)).id)
+    // What its steps have left for each other goes after it is ready.
+    await until(
+      async () => (await filesIn(join(site.dataDir, 'intermediates'))).length === 0,
+      'intermediates are tidied up',
+    )
     expected = (await aRangeOf(site.superuser, video)).bytes
   })
   afterAll(async () => {
