@@ -81,6 +81,11 @@ test.each<[string, Record<string, string>, RegExp]>([
   ['half a key', { ...AWS, AWS_ACCESS_KEY_ID: 'key' }, /only one is set/],
   ['the other half', { ...AWS, AWS_SECRET_ACCESS_KEY: 'secret' }, /only one is set/],
   [
+    'an address that cannot have the bucket before it',
+    { ...MINIO, AWS_S3_ENDPOINT_URL: 'http://10.0.0.1:9000', AWS_S3_ADDRESSING_STYLE: 'virtual' },
+    /AWS_S3_ENDPOINT_URL is an IP address.*write path/,
+  ],
+  [
     'an endpoint without scheme',
     { ...MINIO, AWS_S3_ENDPOINT_URL: 'minio:9000' },
     /AWS_S3_ENDPOINT_URL: .+ full URL/,

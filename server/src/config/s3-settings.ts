@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { flag, httpUrl, integer, seconds, text } from './env-values.ts'
 
@@ -92,11 +93,20 @@ export function whatIsHalfS3(env: S3Env): string | null {
   if ((env.AWS_ACCESS_KEY_ID === undefined) !== (env.AWS_SECRET_ACCESS_KEY === undefined)) {
     return 'Of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY only one is set: set both, or none to use what the machine has.'
   }
+  const { AWS_S3_ENDPOINT_URL: endpoint, AWS_S3_ADDRESSING_STYLE: style } = env
+  if (style === 'virtual' && endpoint !== undefined && isIP(hostOf(endpoint)) !== 0) {
+    return 'AWS_S3_ADDRESSING_STYLE is virtual, but the host of AWS_S3_ENDPOINT_URL is an IP address, which cannot have the bucket before it: name a host, or write path.'
+  }
   const isSigned = env.AWS_S3_QUERYSTRING_AUTH ?? true
   if (isSigned && (env.MEDIA_URL_TTL ?? 0) > LONGEST_URL_TTL_MS) {
     return 'MEDIA_URL_TTL is more than S3 can sign for: write at most 432000 (5 days).'
   }
   return null
+}
+
+/** Without the brackets of IPv6. */
+function hostOf(url: string | URL): string {
+  return new URL(url).hostname.replace(/^\[(.*)\]$/, '$1')
 }
 
 /** Null: off. */

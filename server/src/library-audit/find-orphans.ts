@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../db/database.ts'
 import { inBatches } from '../moving/batches.ts'
@@ -17,6 +17,7 @@ import {
   sourceOfMedia,
   videoOfKey,
 } from '../videos/object-keys.ts'
+import { isAbandoned } from '../uploads/staging.ts'
 import type { AuditedStore, Finding } from './finding.ts'
 
 /** Where orphans may be, and the rows that say which are none. */
@@ -170,8 +171,7 @@ const ALL_STORES = Object.keys(SEARCHES) as AuditedStore[]
 
 async function* abandonedUploads({ staging, now }: OrphanNeeds): AsyncGenerator<Finding> {
   for (const name of await namesIn(staging.dir)) {
-    const found = await stat(join(staging.dir, name)).catch(() => null)
-    if (!found || now.getTime() - found.mtimeMs <= staging.ttlMs) continue
+    if (!(await isAbandoned(join(staging.dir, name), now, staging.ttlMs))) continue
     yield {
       problem: 'orphan',
       store: 'staging',

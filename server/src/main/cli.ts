@@ -124,6 +124,7 @@ program
   .option('--copy', 'copy files, although the disk could give them a second name')
   .option('--reprocess', 'encode all films anew in the background, for HLS and DASH')
   .option('--dry-run', 'report what would be done')
+  .option('--even-if-most-is-missing', 'although most videos have no file there')
   .action(async (options) => (await import('./import-django.ts')).importDjango(options))
 
 try {

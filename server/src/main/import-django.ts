@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { AppError } from '../errors.ts'
 import { importFavorites } from '../moving/django/import-favorites.ts'
 import { importUsers } from '../moving/django/import-users.ts'
-import { importVideos } from '../moving/django/import-videos.ts'
+import { assertFilesAreThere, importVideos } from '../moving/django/import-videos.ts'
 import { openLegacyDatabase } from '../moving/django/legacy-database.ts'
 import { openLegacyFolder } from '../moving/django/legacy-files.ts'
 import type { LegacyMedia } from '../moving/django/legacy-media.ts'
@@ -25,6 +25,7 @@ export interface ImportDjangoOptions {
   copy?: boolean
   reprocess?: boolean
   dryRun?: boolean
+  evenIfMostIsMissing?: boolean
 }
 
 /** `videoflix import-django`: exit code 1 if something was left out. */
@@ -47,6 +48,9 @@ export async function importDjango(options: ImportDjangoOptions): Promise<void> 
       report: reportTo(line),
       isDryRun: options.dryRun ?? false,
       now: app.clock.now(),
+    }
+    if (!needs.isDryRun && options.evenIfMostIsMissing !== true) {
+      await assertFilesAreThere({ legacy, legacyMedia })
     }
     const users = await importUsers(needs)
     const videos = await importVideos({

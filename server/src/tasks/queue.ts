@@ -180,6 +180,8 @@ export async function postpone(
     }))
     .where('id', '=', task.id)
     .where('lease_token', '=', task.leaseToken)
+    // Not if it was given back before, and the answer to that was lost.
+    .where('lease_owner', 'is not', null)
     .where('finished_at', 'is', null)
     .execute()
 }
@@ -200,6 +202,8 @@ export async function release(db: Database, task: Lease, dueAt?: Date): Promise<
     }))
     .where('id', '=', task.id)
     .where('lease_token', '=', task.leaseToken)
+    // Not if it was given back before, and the answer to that was lost.
+    .where('lease_owner', 'is not', null)
     .where('finished_at', 'is', null)
     .executeTakeFirst()
   return numUpdatedRows > 0n
@@ -212,6 +216,7 @@ export async function forgive(db: Database, task: Lease): Promise<void> {
     .updateTable('tasks')
     .set((eb) => ({ attempts: eb('attempts', '-', 1) }))
     .where('id', '=', task.id)
+    .where('lease_token', '>', task.leaseToken)
     .where('attempts', '>', 0)
     .where('finished_at', 'is', null)
     .execute()

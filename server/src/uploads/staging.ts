@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Readable } from 'node:stream'
@@ -15,7 +15,7 @@ export interface Staging {
   /** Writes a stream to a new file, to the disk. On any error the file is gone. Throws `disk_full`. */
   receive(uploadId: string, bytes: Readable): Promise<void>
   remove(uploadId: string): Promise<void>
-  /** Removes what has not grown for UPLOAD_TTL. */
+  /** Removes what has not grown for UPLOAD_TTL, unless it is whole: that waits to become a video, however long. */
   removeAbandoned(now: Date): Promise<void>
 }
 
@@ -52,17 +52,30 @@ export function createStaging(settings: Settings['uploads']): Staging {
     async removeAbandoned(now) {
       for (const name of await readdir(settings.dir).catch(() => [])) {
         const path = join(settings.dir, name)
-        const found = await stat(path).catch(() => null)
-        const isAbandoned = found && now.getTime() - found.mtimeMs > settings.ttlMs
-        // The description of an upload is as young as its bytes.
-        const bytes = name.endsWith('.json')
-          ? await stat(path.slice(0, -5)).catch(() => null)
-          : null
-        if (isAbandoned && !(bytes && now.getTime() - bytes.mtimeMs <= settings.ttlMs)) {
-          await rm(path, { force: true })
-        }
+        if (await isAbandoned(path, now, settings.ttlMs)) await rm(path, { force: true })
       }
     },
+  }
+}
+
+/** Whether a file of the staging folder belongs to an upload that has not grown for so long, and is not whole. */
+export async function isAbandoned(path: string, now: Date, ttlMs: number): Promise<boolean> {
+  const isOld = async (file: string): Promise<boolean> => {
+    const found = await stat(file).catch(() => null)
+    return found === null || now.getTime() - found.mtimeMs > ttlMs
+  }
+  // The description of an upload is as young as its bytes.
+  const bytes = path.endsWith('.json') ? path.slice(0, -5) : path
+  return (await isOld(path)) && (await isOld(bytes)) && !(await isWhole(bytes))
+}
+
+/** By what @tus/file-store wrote beside it. */
+async function isWhole(bytes: string): Promise<boolean> {
+  try {
+    const { size } = JSON.parse(await readFile(`${bytes}.json`, 'utf8')) as { size?: number }
+    return size !== undefined && size > 0 && (await stat(bytes)).size === size
+  } catch {
+    return false
   }
 }
 

@@ -73,11 +73,13 @@ export async function stopProcessing(
   return sources
 }
 
+/** Those that are done stay: whoever has heard nothing of their commit asks for them, and would remove what they published. */
 async function deleteStepTasks(trx: Transacting, videoId: number): Promise<void> {
   await trx
     .deleteFrom('tasks')
     .where('kind', 'in', STEP_TASKS)
     .where('subject', '=', subjectOf(videoId))
+    .where('finished_at', 'is', null)
     .execute()
 }
 

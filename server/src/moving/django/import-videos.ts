@@ -53,6 +53,31 @@ export async function importVideos(needs: VideoNeeds): Promise<Imported> {
   return imported
 }
 
+/** As many are looked at before the first is taken over. */
+const LOOKED_AT = 300
+
+/**
+ * A video without any file is taken over as one that failed, for good. So nothing is where most have none: the place is
+ * not the right one, or its disk is not mounted. Throws `conflict`.
+ */
+export async function assertFilesAreThere(
+  needs: Pick<VideoNeeds, 'legacy' | 'legacyMedia'>,
+): Promise<void> {
+  let [looked, missing] = [0, 0]
+  for await (const row of needs.legacy.rows('videos')) {
+    const { data: video } = legacyVideo.safeParse(row)
+    if (!video) continue
+    const { original, renditions } = await findFiles(needs.legacyMedia, video)
+    if (!original && renditions.size === 0) missing += 1
+    if ((looked += 1) === LOOKED_AT) break
+  }
+  if (missing < 3 || missing * 2 <= looked) return
+  throw new AppError(
+    'conflict',
+    `Of ${looked} videos ${missing} have no file there, so nothing was taken over: see whether --media-root or --media-s3 is the place of the original's media, and its disk mounted. A dry run (--dry-run) tells each missing file. If they are lost for good, add --even-if-most-is-missing.`,
+  )
+}
+
 async function judge({ db }: VideoNeeds, video: LegacyVideo, erased: Set<number>): Promise<string> {
   const there = await db
     .selectFrom('videos')
@@ -232,12 +257,20 @@ async function makePoster(
 ): Promise<string | null> {
   const job = { tools, signal, workDir: join(workDir, 'poster') }
   await mkdir(job.workDir)
+  const chosen = image === null ? null : await unlessUnreadable(posterOfPicture(job, image))
+  const film = renditions.at(-1) ?? original?.film ?? null
+  const isMissing = chosen === null && film !== null && renditions.length > 0
+  return isMissing ? await unlessUnreadable(posterOfFilm(job, film)) : chosen
+}
+
+/** A film is worth having without its poster, whatever is wrong with that; only this machine may not be to blame. */
+async function unlessUnreadable(poster: Promise<string | null>): Promise<string | null> {
   try {
-    const chosen = image === null ? null : await posterOfPicture(job, image)
-    const film = renditions.at(-1) ?? original?.film ?? null
-    return chosen ?? (film && renditions.length > 0 ? await posterOfFilm(job, film) : null)
+    return await poster
   } catch (error) {
-    if (error instanceof MediaFailure && error.permanent) return null
-    throw error
+    const isOfThisMachine =
+      !(error instanceof MediaFailure) || ['disk_full', 'tool_missing'].includes(error.reason)
+    if (isOfThisMachine) throw error
+    return null
   }
 }

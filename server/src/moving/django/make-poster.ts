@@ -16,7 +16,14 @@ interface PosterJob {
 
 const MINUTE = 60_000
 /** No wider than ours are, never larger than it was. */
-const SCALED = ['-vf', "scale='min(1280,iw)':-2", '-frames:v', '1', '-q:v', '3']
+const SCALED = [
+  '-vf',
+  "scale='min(1280,iw)':'max(2,2*round(ow/a/2))'",
+  '-frames:v',
+  '1',
+  '-q:v',
+  '3',
+]
 const QUIETLY = ['-hide_banner', '-v', 'error', '-nostdin', '-y']
 
 /** From a picture that somebody chose, or null where it is none: a JPEG without what cameras write into theirs. */

@@ -6,7 +6,8 @@ interface S3Failure {
   name?: string
   message?: string
   code?: string
-  $metadata?: { httpStatusCode?: number }
+  $metadata?: { httpStatusCode?: number; requestId?: string }
+  $response?: { headers?: Record<string, string> }
 }
 
 const CREDENTIALS =
@@ -36,9 +37,9 @@ const SENTENCES: Record<string, string> = {
   QuotaExceeded: 'The bucket is full: raise its quota.',
 }
 
-const ABSENT = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload'])
+const ABSENT = new Set(['NoSuchKey', 'NoSuchUpload'])
 const TRANSIENT =
-  /^(ECONN|ENOTFOUND|EAI_AGAIN|EHOST|ENETUN|EPIPE|ETIMEDOUT|ECANCELED|ERR_SSL|CERT_)/
+  /^(ECONN|ENOTFOUND|EAI_AGAIN|EHOST|ENETUN|EPIPE|ETIMEDOUT|ECANCELED|EPROTO|HPE_|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
 
 /** An error of the SDK in our words; any other as it is. */
 export function asS3Error(cause: unknown): unknown {
@@ -46,9 +47,10 @@ export function asS3Error(cause: unknown): unknown {
   const status = $metadata?.httpStatusCode
   const sentence = SENTENCES[name]
   if (sentence) return new AppError('misconfigured', sentence, { cause })
-  if (ABSENT.has(name) || status === 404) {
+  if (ABSENT.has(name) || (status === 404 && isOfS3(cause as S3Failure))) {
     return new AppError('not_found', 'There is no such object.', { cause })
   }
+  if (status === 404) return new AppError('misconfigured', ADDRESS, { cause })
   // A refused HEAD says nothing but its status.
   if (status === 401 || status === 403) {
     return new AppError('misconfigured', SENTENCES['AccessDenied'] as string, { cause })
@@ -61,6 +63,15 @@ export function asS3Error(cause: unknown): unknown {
     })
   }
   return cause
+}
+
+/**
+ * A proxy whose S3 is being restarted answers 404 as well, with a page for people. Taken for S3's own, it would say that
+ * what was uploaded is lost.
+ */
+function isOfS3({ $metadata, $response }: S3Failure): boolean {
+  const type = $response?.headers?.['content-type'] ?? ''
+  return $metadata?.requestId !== undefined || !type.startsWith('text/')
 }
 
 /** The SDK could not read the answer, though it was no failure of the service. */

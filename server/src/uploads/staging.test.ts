@@ -1,0 +1,35 @@
+import { readdir, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { temporaryFolder } from '../../../test/harness/temporary-folder.ts'
+import { createStaging } from './staging.ts'
+
+test('what is whole waits to become a video, however long; what is not is removed', async () => {
+  await using folder = await temporaryFolder()
+  const [HOUR, now] = [3_600_000, new Date()]
+  const put = async (name: string, content: string, ageMs: number): Promise<void> => {
+    const path = join(folder.path, name)
+    await writeFile(path, content)
+    const then = new Date(now.getTime() - ageMs)
+    await utimes(path, then, then)
+  }
+  for (const [name, bytes, ageMs] of [
+    ['whole', 'film', 25 * HOUR],
+    ['half', 'fi', 25 * HOUR],
+    ['growing', 'fi', HOUR],
+  ] as const) {
+    await put(name, bytes, ageMs)
+    await put(`${name}.json`, JSON.stringify({ id: name, size: 4 }), 30 * HOUR)
+  }
+  await put('form', 'film', 25 * HOUR)
+  const staging = createStaging({
+    dir: folder.path,
+    ttlMs: 24 * HOUR,
+    maxBytes: 100,
+    minFreeDiskBytes: 0,
+  })
+  await staging.removeAbandoned(now)
+  expect((await readdir(folder.path)).sort()).toEqual(
+    ['growing', 'growing.json', 'whole', 'whole.json'].sort(),
+  )
+})
