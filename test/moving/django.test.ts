@@ -7,6 +7,7 @@ import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
 import { startDatabases, type Databases } from '../harness/database.ts'
 import { storedKeys } from '../harness/stored.ts'
+import { temporaryFolder } from '../harness/temporary-folder.ts'
 import { allDone, filesIn, SHORT, upload } from '../videos/library.ts'
 import { aDjangoOriginal, OLD_PASSWORD, type DjangoOriginal } from './django-original.ts'
 import { envOf } from './environment.ts'
@@ -63,6 +64,15 @@ describe.each(BACKENDS)('`import-django` from and to %s', (backend) => {
       expect.stringContaining('user 16 (nobody): this is no address'),
     ])
     expect(first.code).toBe(1)
+  })
+
+  test('takes over nothing from a folder that has none of the files', async () => {
+    await using empty = await temporaryFolder()
+    const { code, stdout, stderr } = await bring('--media-root', empty.path)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(
+      /Of \d+ videos \d+ have no file there, so nothing was taken over: .*--even-if-most/,
+    )
   })
 
   test('people sign in with their old passwords, and find their favourites', async () => {
