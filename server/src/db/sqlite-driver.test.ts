@@ -58,6 +58,7 @@ test('a new file that somebody else is reading is waited for', async () => {
   setTimeout(() => other.close(), 200)
   const db = new Kysely<unknown>({ dialect: sqliteDialect(path) })
   await sql`insert into t values (1)`.execute(db)
+  expect((await sql`select n from t`.execute(db)).rows).toEqual([{ n: 1 }])
   await db.destroy()
 })
 
