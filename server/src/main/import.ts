@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Presets, SingleBar } from 'cli-progress'
 import type { App } from '../app.ts'
@@ -88,9 +89,10 @@ async function importFilm(app: App, path: string, options: ImportOptions): Promi
   )
   bar.start(Math.max(1, size), 0, { name: fileName })
   try {
-    const bytes = createReadStream(path, { highWaterMark: 1 << 20 })
-    bytes.on('data', (chunk) => bar.increment(chunk.length))
-    await app.staging.receive(uploadId, bytes)
+    await app.staging.receive(
+      uploadId,
+      Readable.from(readShowing(path, bar), { objectMode: false }),
+    )
     const upload = { uploadId, fileName, purpose: { fields }, expectedSha256: null }
     return await app.intake(upload, { userId: null, address: null })
   } catch (error) {
@@ -98,6 +100,14 @@ async function importFilm(app: App, path: string, options: ImportOptions): Promi
     throw error
   } finally {
     bar.stop()
+  }
+}
+
+/** Pulled, not listened to: what a stream emits before somebody writes it down is lost. */
+async function* readShowing(path: string, bar: SingleBar): AsyncGenerator<Buffer> {
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    bar.increment((chunk as Buffer).length)
+    yield chunk as Buffer
   }
 }
 
