@@ -10,6 +10,8 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
+          // Groups with workers of their own number run one after the other.
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -21,6 +23,7 @@ export default defineConfig({
           hookTimeout: 180_000,
           // Each has its own servers and ffmpeg, and waits half of its time: more at once only makes them slow.
           maxWorkers: 3,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
