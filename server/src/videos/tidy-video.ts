@@ -69,6 +69,7 @@ export function tidyVideoHandler(needs: {
       .selectFrom('sources')
       .select('object_key')
       .where('object_key', 'in', keys)
+      .where('original_dropped_at', 'is', null)
       .execute()
     return new Set(rows.map(({ object_key: key }) => key))
   }
