@@ -113,6 +113,18 @@ describe('`doctor`', () => {
     expect(gone.stdout + gone.stderr).not.toContain('a-secret')
   })
 
+  test('says what to do about a PostgreSQL that is away, and judges nothing that needs it', async () => {
+    const port = await freePort()
+    const url = `postgres://videoflix:a-secret@127.0.0.1:${port}/videoflix`
+    const { code, stdout, stderr } = await examine({ DATABASE_URL: url })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^PROBLEM +database .*ECONNREFUSED.*check DATABASE_URL or DB_\*/m)
+    for (const part of ['tasks', 'clock']) {
+      expect(stdout).toMatch(new RegExp(`^warning +${part} +not checked, as the database`, 'm'))
+    }
+    expect(stdout + stderr).not.toContain('a-secret')
+  })
+
   test('says what to do about a full disk', async () => {
     const { code, stdout } = await examine({ MIN_FREE_DISK_BYTES: String(2 ** 52) })
     expect(code).toBe(1)

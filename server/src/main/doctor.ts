@@ -2,10 +2,11 @@ import { mkdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
+import { isDatabaseAway } from '../db/outage.ts'
 import { inspectTools } from '../media/tools.ts'
 import { listWaiting, tellNeglected } from '../tasks/neglected.ts'
 import { needMediaTools } from '../tasks/served-kinds.ts'
-import { explain, launch, type Launch } from './lifecycle.ts'
+import { explain, launch, tellUnusable, type Launch } from './lifecycle.ts'
 
 type Check = [string, () => Promise<Finding[]>]
 type Finding = { state: 'good' | 'warning' | 'bad'; text: string }
@@ -29,7 +30,9 @@ export async function doctor(): Promise<void> {
     const results = await Promise.all(
       checks.map(async ([name, check]) => ({
         name,
-        findings: await check().catch((error: unknown) => [bad(explain(error))]),
+        findings: await check().catch((error: unknown) => [
+          isDatabaseAway(error) ? notCheckable() : bad(explain(error)),
+        ]),
       })),
     )
     for (const { name, findings } of results) {
@@ -48,6 +51,7 @@ export async function doctor(): Promise<void> {
 const good = (text: string): Finding => ({ state: 'good', text })
 const warning = (text: string): Finding => ({ state: 'warning', text })
 const bad = (text: string): Finding => ({ state: 'bad', text })
+const notCheckable = (): Finding => warning('not checked, as the database does not answer.')
 
 async function checkFfmpeg({ app, settings }: Launch): Promise<Finding[]> {
   if (!needMediaTools(app.kinds)) return [good('not needed here, by WORKER_ONLY')]
@@ -66,21 +70,23 @@ const OLDEST_POSTGRES = 14
 
 async function checkDatabase({ app, settings }: Launch): Promise<Finding[]> {
   const { database } = settings
-  const version = database.kind === 'postgres' ? await postgresVersion(app.db) : null
-  const kind = database.kind === 'sqlite' ? database.file : `PostgreSQL ${version}`
-  if (version !== null && Number.parseInt(version) < OLDEST_POSTGRES) {
-    return [bad(`${kind} is too old: use ${OLDEST_POSTGRES} or newer.`)]
-  }
   try {
-    await app.db.selectFrom('users').select('id').limit(1).execute()
-  } catch {
-    return [
-      warning(
-        `${kind} answers, but has no tables yet: run \`videoflix migrate\` or start the server.`,
-      ),
-    ]
+    const version = database.kind === 'postgres' ? await postgresVersion(app.db) : null
+    const name = database.kind === 'sqlite' ? database.file : `PostgreSQL ${version}`
+    if (version !== null && Number.parseInt(version) < OLDEST_POSTGRES) {
+      return [bad(`${name} is too old: use ${OLDEST_POSTGRES} or newer.`)]
+    }
+    if (await hasTables(app.db)) return [good(`${name} answers`)]
+    const advice = 'run `videoflix migrate` or start the server'
+    return [warning(`${name} answers, but has no tables yet: ${advice}.`)]
+  } catch (error) {
+    return [bad(tellUnusable(database, error))]
   }
-  return [good(`${kind} answers`)]
+}
+
+async function hasTables(db: Database): Promise<boolean> {
+  const tables = await db.introspection.getTables()
+  return tables.some(({ name }) => name === 'tasks')
 }
 
 /** Such as `15.18`; a packager's name follows in what the server says. */
@@ -90,8 +96,7 @@ async function postgresVersion(db: Database): Promise<string> {
 }
 
 async function checkTasks({ app }: Launch): Promise<Finding[]> {
-  // Without tables there are no tasks, and the database has said so.
-  const waiting = await listWaiting(app.db, app.clock.now()).catch(() => [])
+  const waiting = (await hasTables(app.db)) ? await listWaiting(app.db, app.clock.now()) : []
   if (waiting.length === 0) return [good('nothing has been waiting for long')]
   return waiting.map((each) =>
     each.isNeglected

@@ -80,18 +80,19 @@ export async function migrateOrExplain({ database }: Settings): Promise<string[]
     return await migrate(db, database.kind)
   } catch (cause) {
     if (cause instanceof AppError && cause.code === 'misconfigured') throw cause
-    const where =
-      database.kind === 'sqlite'
-        ? `${database.file}: check that DATA_DIR is on a healthy, writable disk`
-        : `PostgreSQL: ${adviceOf(database, cause)}`
-    throw new AppError(
-      'misconfigured',
-      `The database cannot be used (${rootOf(cause).message}) at ${where}.`,
-      { cause },
-    )
+    throw new AppError('misconfigured', tellUnusable(database, cause), { cause })
   } finally {
     await db.destroy()
   }
+}
+
+/** Why, and what to do about it. */
+export function tellUnusable(database: DatabaseSettings, cause: unknown): string {
+  const where =
+    database.kind === 'sqlite'
+      ? `${database.file}: check that DATA_DIR is on a healthy, writable disk`
+      : `PostgreSQL: ${adviceOf(database, cause)}`
+  return `The database cannot be used (${rootOf(cause).message}) at ${where}.`
 }
 
 /** With statements that take as long as they need. */
