@@ -3,6 +3,7 @@ import type { DirectUpload } from '@videoflix/contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { MultipartUploads } from '../../server/src/ports/object-store/s3-multipart.ts'
 import { createDirectUploads, type DirectUploads } from '../../server/src/uploads/direct-uploads.ts'
+import { AppError } from '../../server/src/errors.ts'
 import type { Library } from '../../server/src/videos/library.ts'
 import { film } from '../films.ts'
 import { barrier } from '../harness/barrier.ts'
@@ -115,6 +116,32 @@ describe.skipIf(!hasS3).each(BACKENDS)(
       ended.open()
       expect(await completed).toMatchObject({ code: 'conflict' })
       await isGone(id)
+    })
+
+    test('is given up also while the store is away, and swept when that is back', async () => {
+      const id = await sent()
+      const away = (): Promise<never> => Promise.reject(new AppError('unavailable', 'S3 is away.'))
+      await another({ parts: { abort: away } }).abort(id)
+      expect((await superuser.get(`${PATH}${id}/`)).status).toBe(404)
+      const aMonth = new Date(Date.now() + 30 * 24 * HOUR_MS)
+      await another({}).removeAbandoned(aMonth)
+      for await (const { key } of app.app.bucket!.uploads.listBegunBefore(aMonth)) {
+        expect(key).not.toBe(id)
+      }
+    })
+
+    test('is not made again of what was completed before its video was deleted', async () => {
+      const id = await sent()
+      const complete = (): Promise<Response> => superuser.post(`${PATH}${id}/complete/`, {})
+      const { id: video } = (await (await complete()).json()) as { id: number }
+      expect((await complete()).status).toBe(201)
+      expect((await superuser.delete(`/admin/api/videos/${video}/`)).status).toBe(204)
+      const again = await complete()
+      expect(again.status).toBe(409)
+      expect(await again.json()).toEqual({
+        detail: 'The video of this upload was deleted: begin another upload.',
+      })
+      expect(await app.app.library.findByUpload(id)).toBeNull()
     })
 
     test('is a video or has ended, when both are wanted at once', async () => {

@@ -22,10 +22,10 @@ export async function prolong(
   return await query.returningAll().executeTakeFirst()
 }
 
-/** In the transaction that makes it a video: from then on nobody aborts it. False when somebody has. */
+/** In the transaction that makes it a video: from then on nobody aborts it. False when somebody has, or has made one. */
 export async function seal(trx: Transacting, id: string, sealed_at: Date): Promise<boolean> {
-  const query = trx.updateTable('direct_uploads').set({ sealed_at }).where('id', '=', id)
-  const { numUpdatedRows } = await query.executeTakeFirst()
+  const open = trx.updateTable('direct_uploads').where('id', '=', id).where('sealed_at', 'is', null)
+  const { numUpdatedRows } = await open.set({ sealed_at }).executeTakeFirst()
   return numUpdatedRows > 0n
 }
 

@@ -25,7 +25,7 @@ import { readVideoFields, shownFileName } from './upload-fields.ts'
 /**
  * Uploads that go from the browser straight to the bucket, in parts. The store keeps the parts, and says which are there;
  * the row says what they are to be together. Its id is the upload's and the original's, so completing it twice is one
- * video. All but `begin` throw `not_found` for what is unknown or has expired.
+ * video, also when that was deleted in between. All but `begin` throw `not_found` for what is unknown or has expired.
  */
 export interface DirectUploads {
   /** Throws `too_large`. */
@@ -71,6 +71,13 @@ export function createDirectUploads(needs: {
         if (!(await seal(trx, id, clock.now()))) throw wasEnded()
       },
     }
+  }
+
+  /** It is made a video once, so that repeating this does not bring back what somebody has deleted since. */
+  async function videoOfSealed(id: string): Promise<number> {
+    const video = await library.findByUpload(id)
+    if (video === null) throw wasDeleted()
+    return video
   }
 
   async function finish(upload: DirectUploadRow, end: DirectUploadEnd, by: Actor): Promise<number> {
@@ -123,7 +130,7 @@ export function createDirectUploads(needs: {
     async urlsOfParts(id, numbers) {
       const upload = await prolong(db, id, nextExpiry())
       if (!upload) throw notFound()
-      if ((await library.findByUpload(id)) !== null) throw isVideoByNow()
+      if (upload.sealed_at !== null) throw isVideoByNow()
       const wrong = numbers.find((number) => number > countOfParts(upload))
       if (wrong !== undefined) {
         throw invalid({
@@ -142,6 +149,7 @@ export function createDirectUploads(needs: {
       if (known !== null) return known
       const upload = await prolong(db, id, nextExpiry())
       if (!upload) throw notFound()
+      if (upload.sealed_at !== null) return await videoOfSealed(id)
       try {
         return await finish(upload, end, by)
       } catch (error) {
@@ -158,7 +166,8 @@ export function createDirectUploads(needs: {
 
     async abort(id) {
       const upload = await takeOpenUpload(db, id)
-      if (upload) return await removeBytes(upload)
+      // What cannot be removed now is an orphan, and will be.
+      if (upload) return await removeBytes(upload).catch(() => {})
       await getUpload(id)
       throw isVideoByNow()
     },
@@ -218,6 +227,10 @@ function noSuchVideo(): AppError {
 
 function wasEnded(): AppError {
   return new AppError('conflict', 'This upload was ended meanwhile: begin another.')
+}
+
+function wasDeleted(): AppError {
+  return new AppError('conflict', 'The video of this upload was deleted: begin another upload.')
 }
 
 function isVideoByNow(): AppError {
