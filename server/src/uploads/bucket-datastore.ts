@@ -11,6 +11,7 @@ import type { ObjectStore } from '../ports/object-store/object-store.ts'
 import type { MultipartUploads } from '../ports/object-store/s3-multipart.ts'
 import { tailKey, tailsOfUpload } from '../videos/object-keys.ts'
 import { advance, findBucketUpload, takeUnfinishedUpload } from './bucket-upload-rows.ts'
+import { takenOver } from './intake.ts'
 import { PartBuffer } from './part-buffer.ts'
 import { partBytesFor } from './parts.ts'
 
@@ -71,7 +72,7 @@ export class BucketDataStore extends DataStore {
 
   override async write(readable: Readable, id: string, offset: number): Promise<number> {
     let upload = await this.#get(id)
-    if (upload.offset_bytes !== offset) throw goneOn()
+    if (upload.offset_bytes !== offset) throw takenOver()
     const buffer = new PartBuffer(Math.min(upload.part_bytes, upload.size_bytes))
     if (upload.tail_key !== null) {
       await buffer.addAll(await this.#needs.intermediates.read(upload.tail_key))
@@ -97,7 +98,8 @@ export class BucketDataStore extends DataStore {
       await this.#get(id)
       throw new AppError('conflict', 'All of this upload has arrived: it is being made a video.')
     }
-    await this.discard(upload)
+    // What cannot be removed now is an orphan, and will be.
+    await this.discard(upload).catch(() => {})
   }
 
   /** Removes the bytes of an upload without a row. */
@@ -154,7 +156,7 @@ export class BucketDataStore extends DataStore {
     const dropped = isOurs ? upload.tail_key : after.tail_key
     // What cannot be removed now is an orphan, and will be.
     if (dropped !== null) await intermediates.delete(dropped).catch(() => {})
-    if (!isOurs) throw goneOn()
+    if (!isOurs) throw takenOver()
   }
 
   async #get(id: string): Promise<BucketUploadRow> {
@@ -166,8 +168,4 @@ export class BucketDataStore extends DataStore {
   #nextExpiry(): Date {
     return new Date(this.#needs.clock.now().getTime() + this.getExpiration())
   }
-}
-
-function goneOn(): AppError {
-  return new AppError('conflict', 'Somebody else has gone on with this upload: ask for its offset.')
 }

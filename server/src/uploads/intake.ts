@@ -93,6 +93,11 @@ export async function checkedSha256(bytes: Readable, expected: string): Promise<
   })
 }
 
+/** Another request has the upload now, of the same client as a rule. */
+export function takenOver(): AppError {
+  return new AppError('conflict', 'Somebody else has gone on with this upload: ask for its offset.')
+}
+
 export function emptyFile(): Error {
   return invalid({ video_file: ['The submitted file is empty.'] })
 }

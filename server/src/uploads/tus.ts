@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
-import { Server as TusServer, type Locker, type Upload } from '@tus/server'
+import { ERRORS, Server as TusServer, type Locker, type Upload } from '@tus/server'
 import { MESSAGES, type VideoFields } from '@videoflix/contract'
 import type { Settings } from '../config/settings.ts'
 import { AppError, invalid } from '../errors.ts'
 import { newId } from '../ports/ids.ts'
 import { titleTaken, type Actor, type Library } from '../videos/library.ts'
 import { finishingTurns } from './finishing-turns.ts'
-import { emptyFile, isFinal } from './intake.ts'
+import { emptyFile, isFinal, takenOver } from './intake.ts'
 import type { UploadPlace } from './place.ts'
 import { toWebRequest } from './tus-exchange.ts'
 import { readSha256, readVideoFields, shownFileName } from './upload-fields.ts'
@@ -75,6 +75,8 @@ export function createTusUploads(needs: {
     datastore,
     locker: needs.locker,
     maxSize: settings.maxBytes,
+    // Whoever comes back is given the upload at once: what has arrived by then is kept whenever its connection ends.
+    lockDrainTimeout: 1,
     relativeLocation: true,
     namingFunction: () => newId(),
 
@@ -186,6 +188,8 @@ function asReply(error: unknown): { status_code: number; body: string } | undefi
     const body = JSON.stringify(error.fields ?? { detail: error.message })
     return { status_code: STATUS[error.code] ?? 500, body }
   }
+  // Whoever came later has it now: 400, as the library has it, would keep a client from ever trying again.
+  if (error === ERRORS.ABORTED) return asReply(takenOver())
   // The library's own have a status; of others nobody needs to know more.
   if (typeof error === 'object' && error !== null && 'status_code' in error) return undefined
   return { status_code: 500, body: JSON.stringify({ detail: 'Something went wrong here.' }) }
