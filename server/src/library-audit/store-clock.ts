@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { AppError } from '../errors.ts'
 import { newId } from '../ports/ids.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
+import { scratchName } from '../processing/stale-work.ts'
 
 /**
  * What time it is where objects are dated: how old they are is a question for that clock. One of ours may be wrong by
@@ -11,12 +12,12 @@ import type { ObjectStore } from '../ports/object-store/object-store.ts'
 export async function timeOfStore(
   intermediates: ObjectStore,
   workDir: string,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<Date> {
   const id = newId()
   // Of no source: what a killed process leaves is an orphan itself.
   const key = `0/0/0-0/${id}`
-  const path = join(workDir, `clock-${id}`)
+  const path = join(workDir, scratchName('clock'))
   await mkdir(workDir, { recursive: true })
   try {
     await writeFile(path, 'Videoflix was here.')

@@ -4,7 +4,7 @@ import { createLibraryAudit, type LibraryAudit } from '../library-audit/audit-li
 import { filmDecoder } from '../library-audit/decode-film.ts'
 import type { Finding } from '../library-audit/finding.ts'
 import type { Repair } from '../library-audit/repair.ts'
-import { newId } from '../ports/ids.ts'
+import { scratchName } from '../processing/stale-work.ts'
 import { launch, migrateOrExplain, type Launch } from './lifecycle.ts'
 import { counted, progressLine, type ProgressLine } from './progress-line.ts'
 
@@ -29,7 +29,7 @@ interface Tally {
 export async function auditLibrary(options: AuditOptions): Promise<void> {
   const launched = await launch()
   const { app, settings } = launched
-  const workDir = join(settings.tasks.workDir, `audit-${newId()}`)
+  const workDir = join(settings.tasks.workDir, scratchName('audit'))
   const line = progressLine()
   const tally: Tally = { sources: 0, damaged: 0, orphans: 0, foreign: 0, fixed: 0 }
   try {

@@ -9,8 +9,8 @@ import { openLegacyFolder } from '../moving/django/legacy-files.ts'
 import type { LegacyMedia } from '../moving/django/legacy-media.ts'
 import { reprocessImported } from '../moving/django/reprocess.ts'
 import type { ImportReport } from '../moving/django/report.ts'
-import { newId } from '../ports/ids.ts'
 import { legacyS3Settings } from './legacy-s3-settings.ts'
+import { scratchName } from '../processing/stale-work.ts'
 import { launch, migrateOrExplain } from './lifecycle.ts'
 import { counted, progressLine, type ProgressLine } from './progress-line.ts'
 
@@ -59,7 +59,7 @@ export async function importDjango(options: ImportDjangoOptions): Promise<void> 
       originals: app.originals,
       legacyMedia,
       tools: settings.ffmpeg,
-      workDir: join(settings.tasks.workDir, `django-${newId()}`),
+      workDir: join(settings.tasks.workDir, scratchName('django')),
       isCopying: options.copy ?? false,
       signal: new AbortController().signal,
     })

@@ -3,7 +3,6 @@ import { join, resolve } from 'node:path'
 import type { S3Settings } from '../config/s3-settings.ts'
 import { readSettings, type Settings } from '../config/settings.ts'
 import { AppError } from '../errors.ts'
-import { newId } from '../ports/ids.ts'
 import { localStores, openStores } from '../storage/stores.ts'
 import {
   migrateStorage,
@@ -11,6 +10,7 @@ import {
   type Stores,
 } from '../storage-migration/migrate-storage.ts'
 import { countUploadsUnderWay, type UploadsUnderWay } from '../uploads/under-way.ts'
+import { scratchName } from '../processing/stale-work.ts'
 import { launch, migrateOrExplain } from './lifecycle.ts'
 import { counted, inBytes, progressLine } from './progress-line.ts'
 
@@ -54,7 +54,7 @@ export async function moveStorage(options: MigrateStorageOptions): Promise<void>
     const counts = await migrateStorage({
       from: from.stores,
       to: to.stores,
-      workDir: join(settings.tasks.workDir, `migrate-${newId()}`),
+      workDir: join(settings.tasks.workDir, scratchName('migrate')),
       comparesBytes: options.checksums,
       deletesSource: options.deleteSource ?? false,
       onObject: (now) => line.show(sentence(now)),

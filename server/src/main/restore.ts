@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path'
-import { newId } from '../ports/ids.ts'
 import { restoreBackup } from '../moving/backup/restore-backup.ts'
 import { DAYS_WITHOUT_SWEEP } from '../moving/backup/settle-restored.ts'
 import { findSnapshot } from '../moving/backup/snapshot-folders.ts'
+import { scratchName } from '../processing/stale-work.ts'
 import { launch } from './lifecycle.ts'
 import { counted, progressLine } from './progress-line.ts'
 
@@ -24,7 +24,7 @@ export async function restore(folder: string, options: RestoreOptions): Promise<
       stores: { media: app.media, originals: app.originals },
       backupDir,
       snapshot: await findSnapshot(backupDir, options.snapshot),
-      workDir: join(settings.tasks.workDir, `restore-${newId()}`),
+      workDir: join(settings.tasks.workDir, scratchName('restore')),
       isForced: options.force ?? false,
       endsSessions: options.endSessions ?? false,
       now: app.clock.now(),

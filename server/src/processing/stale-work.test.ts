@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BACKENDS } from '../../../test/harness/app.ts'
@@ -8,7 +8,7 @@ import { aMediaTask } from '../../../test/harness/workshop.ts'
 import { transact, type Database } from '../db/database.ts'
 import { claim, finish, release } from '../tasks/queue.ts'
 import { workFolder } from './run-step.ts'
-import { removeStaleWork } from './stale-work.ts'
+import { removeStaleWork, scratchName } from './stale-work.ts'
 
 describe.each(BACKENDS)('on %s', (backend) => {
   let databases: Databases
@@ -51,6 +51,23 @@ describe.each(BACKENDS)('on %s', (backend) => {
     expect((await readdir(folder.path)).sort()).toEqual([workFolder(held), 'somebody else’s'])
     await removeStaleWork(db, folder.path)
     expect(await readdir(join(folder.path, workFolder(held), 'files'))).toEqual(['360p.mp4'])
+  })
+
+  test('what a command leaves that is killed goes when a day is over', async () => {
+    const [old, growing, fresh] = ['a', 'b', 'c'].map((purpose) => scratchName(purpose))
+    for (const name of [old!, growing!, fresh!]) await workOf(name)
+    const before = new Date(Date.now() - 25 * 3_600_000)
+    const age = (...names: string[]): Promise<void> =>
+      utimes(join(folder.path, ...names), before, before)
+    for (const name of [old!, growing!]) {
+      await age(name)
+      await age(name, 'files')
+    }
+    await age(old!, 'files', '360p.mp4')
+    await removeStaleWork(db, folder.path)
+    const left = await readdir(folder.path)
+    expect(left).not.toContain(old)
+    expect(left).toEqual(expect.arrayContaining([growing, fresh]))
   })
 
   test('no folder of work is no work', async () => {

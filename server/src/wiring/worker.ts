@@ -56,7 +56,7 @@ export function createSiteWorker(
       await forgetOutdated()
       await planOrphanSweep()
       if (some) await watchNeglect()
-      await stores.tidy()
+      await stores.tidy(() => timeOfStore(stores.intermediates, settings.tasks.workDir))
     },
     handlers: monitoring.watchHandlers(handlersOf(foundation, services, threads)),
   })
