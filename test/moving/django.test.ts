@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { copyFile, readFile, rm, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Profile, Video } from '@videoflix/contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { outputs, type Outcome } from '../cli/commands.ts'
@@ -54,7 +55,7 @@ describe.each(BACKENDS)('`import-django` from and to %s', (backend) => {
   }
 
   test('says what it did, and what it left out', () => {
-    expect(first.stdout).toContain('Took over 4 users, 5 videos and 3 favourites; 0 users')
+    expect(first.stdout).toContain('Took over 4 users, 6 videos and 3 favourites; 0 users')
     expect(first.stderr.trim().split('\n')).toEqual([
       expect.stringMatching(
         /^left out: user 1 \(boss@example.com\): number 1 is admin@example.com here, .* empty database and import before the first `videoflix serve`$/,
@@ -62,7 +63,14 @@ describe.each(BACKENDS)('`import-django` from and to %s', (backend) => {
       expect.stringContaining('user 14 (Twin@Example.com): user 15 has the same address'),
       expect.stringContaining('user 15 (twin@example.com): user 14 has the same address'),
       expect.stringContaining('user 16 (nobody): this is no address'),
+      'left out: the file of video 24 (Gone), which is taken over as an error. It is not there: put it there and run this again, or upload it to replace the video.',
+      'left out: the file of video 25 (Notes), which is taken over as an error. The file contains text, not a film. Upload a film.',
+      expect.stringMatching(
+        /^left out: the file of video 26 \(Late\), .* It is not there: put it there/,
+      ),
     ])
+    expect(first.stdout).toContain('video 23: its picture images/lost.png is not there')
+    expect(first.stdout).toContain('1 favourite waits for a user or a video that was left out')
     expect(first.code).toBe(1)
   })
 
@@ -172,7 +180,7 @@ describe.each(BACKENDS)('`import-django` from and to %s', (backend) => {
       .where('email', '=', 'fresh@example.com')
       .executeTakeFirstOrThrow()
     expect(userId).toBeGreaterThan(17)
-    expect((await upload(await app.superuser())).id).toBeGreaterThan(25)
+    expect((await upload(await app.superuser())).id).toBeGreaterThan(26)
     await allDone(app)
   })
 
@@ -189,7 +197,7 @@ describe.each(BACKENDS)('`import-django` from and to %s', (backend) => {
     expect(rehearsed.stdout).toContain('Would take over 1 user, 0 videos and 2 favourites')
     expect((await app.client().post('/users/login/', late)).status).toBe(400)
     const again = await bring()
-    expect(again.stdout).toContain('Took over 1 user, 0 videos and 2 favourites; 4 users and 4')
+    expect(again.stdout).toContain('Took over 1 user, 0 videos and 2 favourites; 4 users and 5')
     expect(again.stderr).toContain('video 25 (Notes): it was deleted here')
     expect((await signIn('late@example.com')).profile.favorite_videos).toEqual([21])
     const { profile } = await signIn('anna@example.com')
@@ -210,7 +218,44 @@ describe.each(BACKENDS)('`import-django` from and to %s', (backend) => {
     expect(await look()).toMatchObject({ files: before.files })
   })
 
+  test('a file that was missing is taken over once it is there, and the video is as it was edited', async () => {
+    const { client } = await signIn('anna@example.com')
+    await client.post('/content/add-favorite/', { video_id: 26 })
+    await (await app.superuser()).patch('/admin/api/videos/26/', { title: 'Late, but here' })
+    expect((await bring()).stdout).not.toContain('video 26')
+    await original.addFile('videos/late.mp4', await film(SHORT))
+    expect((await bring('--dry-run')).stdout).toContain('video 26: its file is there now')
+    expect((await videoOf(client, 26)).processing_state).toBe('error')
+    expect((await bring()).stdout).toContain('video 26: its file is there now')
+    await allDone(app)
+    expect(await videoOf(client, 26)).toMatchObject({
+      title: 'Late, but here',
+      processing_state: 'ready',
+      processing_error: null,
+    })
+    const { profile } = await signIn('anna@example.com')
+    expect(profile.favorite_videos).toContain(26)
+    expect((await bring()).stdout).not.toContain('video 26')
+  })
+
+  test('a link that leads out of the media root is not followed, and is told as such', async () => {
+    await using elsewhere = await temporaryFolder()
+    const link = join(original.mediaRoot, 'videos', 'linked.mp4')
+    await copyFile(await film(SHORT), join(elsewhere.path, 'film.mp4'))
+    await symlink(join(elsewhere.path, 'film.mp4'), link)
+    await original.addVideo({ id: 41, title: 'Linked', videoFile: 'videos/linked.mp4' })
+    const { code, stdout, stderr } = await bring()
+    expect(code).toBe(1)
+    expect(stdout).toContain('0 videos')
+    expect(stderr).toMatch(/video 41 \(Linked\): \S+linked\.mp4 leads out of the media root/)
+    await rm(link)
+    await original.addFile('videos/linked.mp4', await film(SHORT))
+    expect((await bring()).stdout).toContain('Took over 0 users, 1 video and')
+    await allDone(app)
+  })
+
   test.each([
+    ['a database of another kind', ['--database-url', 'mysql://a/b'], 'begins with mysql:, and'],
     ['a database of another program', ['--database-url', 'OURS'], 'cannot be read'],
     ['a database that is not there', ['--database-url', 'sqlite:/nonexistent.db'], 'check --data'],
     ['a folder that is not there', ['--media-root', '/nonexistent'], 'There is no folder'],
@@ -260,6 +305,7 @@ async function fill(original: DjangoOriginal): Promise<void> {
     title: 'Raw',
     category: 'Cats',
     videoFile: await original.addFile('videos/raw.mp4', short),
+    imageFile: 'images/lost.png',
   })
   await original.addVideo({ id: 24, title: 'Gone', videoFile: '../../../etc/passwd' })
   await original.addVideo({
@@ -267,6 +313,7 @@ async function fill(original: DjangoOriginal): Promise<void> {
     title: 'Notes',
     videoFile: await original.addFile('videos/notes.mp4', await badFilm('text')),
   })
+  await original.addVideo({ id: 26, title: 'Late', videoFile: 'videos/late.mp4' })
   for (const [user, video] of [
     [11, 21],
     [11, 22],

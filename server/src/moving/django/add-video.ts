@@ -1,5 +1,6 @@
 import type { Transacting } from '../../db/database.ts'
 import { asJson } from '../../db/tables.ts'
+import { AppError } from '../../errors.ts'
 import { enqueue } from '../../tasks/queue.ts'
 import { subjectOf } from '../../videos/video-rows.ts'
 import type { Inspected } from './inspect-video.ts'
@@ -28,12 +29,15 @@ export interface NewVideo {
 /** After films that somebody has just uploaded, before those that play already. */
 const PRIORITY_OF_UNPLAYABLE = 5
 
+/** Reason of the failure of one that was taken over without any file. */
+export const FILE_MISSING = 'file_missing'
+
 const LOST =
   'The file of this video was missing when it was taken over. Upload it again to replace the video.'
 
 /** All rows of a video, in the caller's transaction. Its objects are stored by now. */
 export async function addVideo(trx: Transacting, added: NewVideo, now: Date): Promise<void> {
-  const { video, fields, inspected } = added
+  const { video, fields } = added
   await trx
     .insertInto('videos')
     .values({
@@ -45,6 +49,37 @@ export async function addVideo(trx: Transacting, added: NewVideo, now: Date): Pr
       source_id: null,
     })
     .execute()
+  await addFiles(trx, added, now)
+}
+
+type FoundFiles = Omit<NewVideo, 'fields'>
+
+/**
+ * The same of the files alone, for a video that was taken over without any. Throws `conflict` when somebody has replaced
+ * or deleted it meanwhile.
+ */
+export async function addFound(trx: Transacting, found: FoundFiles, now: Date): Promise<void> {
+  const lost = await trx
+    .selectFrom('sources')
+    .select('id')
+    .where('upload_id', '=', originalKeyOf(found.video))
+    .where('error_code', '=', FILE_MISSING)
+    .executeTakeFirst()
+  const { numUpdatedRows } = await trx
+    .updateTable('videos')
+    .set({ source_id: null, updated_at: now })
+    .where('id', '=', found.video.id)
+    .where('source_id', '=', lost?.id ?? 0)
+    .executeTakeFirst()
+  if (lost === undefined || numUpdatedRows === 0n) {
+    throw new AppError('conflict', 'somebody has replaced or deleted it meanwhile')
+  }
+  await trx.deleteFrom('sources').where('id', '=', lost.id).execute()
+  await addFiles(trx, found, now)
+}
+
+async function addFiles(trx: Transacting, added: FoundFiles, now: Date): Promise<void> {
+  const { video, inspected } = added
   const state = stateOf(inspected)
   const sourceId = await addSource(trx, added, state, now)
   await trx
@@ -71,7 +106,7 @@ export function stateOf({ renditions, original }: Inspected): 'ready' | 'pending
 
 async function addSource(
   trx: Transacting,
-  { video, inspected, original, hasPoster }: NewVideo,
+  { video, inspected, original, hasPoster }: FoundFiles,
   state: 'ready' | 'pending' | 'error',
   now: Date,
 ): Promise<number> {
@@ -87,7 +122,7 @@ async function addSource(
       size_bytes: original?.sizeBytes ?? 0,
       sha256: null,
       state,
-      error_code: isFailed ? (inspected.failure?.reason ?? 'file_missing') : null,
+      error_code: isFailed ? (inspected.failure?.reason ?? FILE_MISSING) : null,
       error_message: isFailed ? (inspected.failure?.sentence ?? LOST) : null,
       media_info: info === null ? null : asJson(info),
       poster_key: hasPoster ? mediaKeyOf(video, 'poster.jpg') : null,
@@ -103,7 +138,7 @@ async function addSource(
 /** Rates of segments are for what has segments. */
 async function addRenditions(
   trx: Transacting,
-  { video, inspected }: NewVideo,
+  { video, inspected }: FoundFiles,
   sourceId: number,
 ): Promise<void> {
   await trx

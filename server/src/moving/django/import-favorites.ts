@@ -19,7 +19,12 @@ export async function importFavorites(
     known.has(id) || fresh.has(id)
   for await (const row of needs.legacy.rows('favorites')) {
     const { success, data: favorite } = legacyFavorite.safeParse(row)
-    if (!success) continue
+    if (!success) {
+      needs.report.leftOut(
+        `favourite ${String((row as { id: unknown }).id)}: the row cannot be read`,
+      )
+      continue
+    }
     const { id, userprofile_id: userId, video_id: videoId } = favorite
     mark.last = Math.max(mark.last, id)
     if (!has(users, userId) || !has(videos, videoId)) {
@@ -29,6 +34,13 @@ export async function importFavorites(
     const isFresh = users.added.has(userId) || videos.added.has(videoId)
     const isNew = id > before.last || wasLeftOut.has(id) || isFresh
     if (isNew && (needs.isDryRun || (await insert(needs, favorite)))) added += 1
+  }
+  if (mark.leftOut.length > 0) {
+    const wait =
+      mark.leftOut.length === 1 ? '1 favourite waits' : `${mark.leftOut.length} favourites wait`
+    needs.report.notice(
+      `${wait} for a user or a video that was left out: a run that brings these brings them as well`,
+    )
   }
   if (!needs.isDryRun) await writeMark(needs.db, mark)
   return added

@@ -1,31 +1,16 @@
-import { constants } from 'node:fs'
-import { copyFile, mkdir, rm, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { mkdir, rm } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { CATEGORIES, DESCRIPTION_MAX, TITLE_MAX } from '@videoflix/contract'
-import { isUniqueViolation, transact, type Database } from '../../db/database.ts'
+import { isUniqueViolation, type Database } from '../../db/database.ts'
 import { AppError } from '../../errors.ts'
 import { MediaFailure } from '../../media/failure.ts'
-import type { MediaTools } from '../../media/tools.ts'
-import type { ObjectStore } from '../../ports/object-store/object-store.ts'
-import { shownFileName, titleOf } from '../../uploads/upload-fields.ts'
-import { raiseLastIds } from '../sequences.ts'
-import { addVideo, mediaKeyOf, originalKeyOf, stateOf, type NewVideo } from './add-video.ts'
-import type { Imported, ImportNeeds } from './import-users.ts'
+import { titleOf } from '../../uploads/upload-fields.ts'
+import { FILE_MISSING, originalKeyOf, stateOf, type NewVideo } from './add-video.ts'
+import type { Imported } from './import-users.ts'
 import { findFiles, inspectFiles, type Inspected, type LegacyFiles } from './inspect-video.ts'
 import type { LegacyMedia } from './legacy-media.ts'
 import { legacyVideo, type LegacyVideo } from './legacy-rows.ts'
-import { posterOfFilm, posterOfPicture } from './make-poster.ts'
-
-export interface VideoNeeds extends ImportNeeds {
-  media: ObjectStore
-  originals: ObjectStore
-  legacyMedia: LegacyMedia
-  tools: MediaTools
-  workDir: string
-  /** Local files are copied first, so that nothing is shared with the original. */
-  isCopying: boolean
-  signal: AbortSignal
-}
+import { storeFoundFiles, storeVideo, type VideoNeeds } from './store-video.ts'
 
 /**
  * Videos with their ids, renditions as they are. Each is one transaction after its files are stored, so it may be cut off
@@ -46,9 +31,10 @@ export async function importVideos(needs: VideoNeeds): Promise<Imported> {
     const video = parsed.data
     report.progress(`video ${(count += 1)}: ${video.title}`)
     const verdict = await judge(needs, video, erased)
-    if (verdict === 'known') imported.known.add(video.id)
+    if (verdict === 'known' || verdict === 'lost') imported.known.add(video.id)
     else if (verdict !== 'new') report.leftOut(`video ${video.id} (${video.title}): ${verdict}`)
-    else if (await importOrTell(needs, video, titles)) imported.added.add(video.id)
+    if (verdict === 'lost') await bringFound(needs, video)
+    if (verdict === 'new' && (await bringNew(needs, video, titles))) imported.added.add(video.id)
   }
   return imported
 }
@@ -67,8 +53,7 @@ export async function assertFilesAreThere(
   for await (const row of needs.legacy.rows('videos')) {
     const { data: video } = legacyVideo.safeParse(row)
     if (!video) continue
-    const { original, renditions } = await findFiles(needs.legacyMedia, video)
-    if (!original && renditions.size === 0) missing += 1
+    if (await hasNoFile(needs.legacyMedia, video)) missing += 1
     if ((looked += 1) === LOOKED_AT) break
   }
   if (missing < 3 || missing * 2 <= looked) return
@@ -78,12 +63,29 @@ export async function assertFilesAreThere(
   )
 }
 
+/** What is there and may not be read is told later, with its video. */
+async function hasNoFile(media: LegacyMedia, video: LegacyVideo): Promise<boolean> {
+  try {
+    const { original, renditions } = await findFiles(media, video)
+    return original === null && renditions.size === 0
+  } catch (error) {
+    if (whyLeftOut(error) === null) throw error
+    return false
+  }
+}
+
+/** `known`, `lost` (known, and without the file that it was taken over without), `new`, or why it is left out. */
 async function judge({ db }: VideoNeeds, video: LegacyVideo, erased: Set<number>): Promise<string> {
   const there = await db
     .selectFrom('videos')
-    .select(['title', 'created_at'])
-    .where('id', '=', video.id)
+    .leftJoin('sources', 'sources.id', 'videos.source_id')
+    .select(['title', 'videos.created_at', 'upload_id', 'error_code'])
+    .where('videos.id', '=', video.id)
     .executeTakeFirst()
+  if (there?.upload_id === originalKeyOf(video)) {
+    return there.error_code === FILE_MISSING ? 'lost' : 'known'
+  }
+  // Replaced here since.
   if (there?.created_at.getTime() === video.created_at.getTime()) return 'known'
   if (there) {
     return `number ${video.id} is “${there.title}” here, uploaded before the import: upload this one by hand, or take an empty database and import before the first \`videoflix serve\``
@@ -104,11 +106,35 @@ async function erasedVideos(db: Database): Promise<Set<number>> {
   return new Set(idsOf('video_deleted').filter((id) => !uploaded.has(id)))
 }
 
-/** One that fails holds up no other, unless all would fail. */
-async function importOrTell(
+/** False where it was left out, which is told. */
+async function bringNew(
   needs: VideoNeeds,
   video: LegacyVideo,
   titles: Set<string>,
+): Promise<boolean> {
+  return await orTell(needs, video, async (files, inspected) => {
+    const fields = await readFields(needs, video, titles)
+    tellNotices(needs, video, (inspected ?? files).notices)
+    tellState(needs, video, inspected, inspected ? stateOf(inspected) : likelyStateOf(files))
+    titles.add(fields.title)
+    if (inspected && !needs.isDryRun) await storeVideo(needs, video, fields, inspected)
+  })
+}
+
+async function bringFound(needs: VideoNeeds, video: LegacyVideo): Promise<void> {
+  await orTell(needs, video, async (files, inspected) => {
+    const state = inspected ? stateOf(inspected) : likelyStateOf(files)
+    if (state === 'error') return
+    tellNotices(needs, video, ['its file is there now', ...(inspected ?? files).notices])
+    if (inspected && !needs.isDryRun) await storeFoundFiles(needs, video, inspected)
+  })
+}
+
+/** One that fails holds up no other, unless all would fail. */
+async function orTell(
+  needs: VideoNeeds,
+  video: LegacyVideo,
+  bring: (files: LegacyFiles, inspected: Inspected | null) => Promise<void>,
 ): Promise<boolean> {
   const { report, legacyMedia, isDryRun, workDir } = needs
   await rm(workDir, { recursive: true, force: true })
@@ -116,21 +142,20 @@ async function importOrTell(
   try {
     const files = await findFiles(legacyMedia, video)
     const isOpened = !isDryRun || legacyMedia.isLocal
-    const inspected = isOpened ? await inspectFiles(needs, files) : null
-    const fields = await readFields(needs, video, titles)
-    for (const notice of (inspected ?? files).notices) report.notice(`video ${video.id}: ${notice}`)
-    tellState(needs, video, inspected ? stateOf(inspected) : likelyStateOf(files))
-    titles.add(fields.title)
-    if (inspected && !isDryRun) await store(needs, video, fields, inspected)
+    await bring(files, isOpened ? await inspectFiles(needs, files) : null)
     return true
   } catch (error) {
     const why = whyLeftOut(error)
     if (why === null) throw error
-    report.leftOut(`video ${video.id}: ${why}`)
+    report.leftOut(`video ${video.id} (${video.title}): ${why}`)
     return false
   } finally {
     await rm(workDir, { recursive: true, force: true })
   }
+}
+
+function tellNotices({ report }: VideoNeeds, { id }: LegacyVideo, notices: string[]): void {
+  for (const notice of notices) report.notice(`video ${id}: ${notice}`)
 }
 
 /** If everything is what its name says. */
@@ -152,18 +177,18 @@ function whyLeftOut(error: unknown): string | null {
 
 function tellState(
   { report }: VideoNeeds,
-  { id }: LegacyVideo,
+  { id, title }: LegacyVideo,
+  inspected: Inspected | null,
   state: ReturnType<typeof stateOf>,
 ): void {
-  switch (state) {
-    case 'ready':
-      break
-    case 'pending':
-      report.notice(`video ${id}: it has nothing to play yet and will be processed`)
-      break
-    case 'error':
-      report.notice(`video ${id}: there is no usable file: it is taken over as an error`)
+  if (state === 'pending') {
+    report.notice(`video ${id}: it has nothing to play yet and will be processed`)
   }
+  if (state !== 'error') return
+  const why =
+    inspected?.failure?.sentence ??
+    'It is not there: put it there and run this again, or upload it to replace the video.'
+  report.leftOut(`the file of video ${id} (${title}), which is taken over as an error. ${why}`)
 }
 
 async function readFields(
@@ -196,81 +221,4 @@ async function freeTitle(db: Database, titles: Set<string>, wanted: string): Pro
 /** Counted in code points. */
 function first(count: number, text: string): string {
   return [...text].slice(0, count).join('')
-}
-
-async function store(
-  needs: VideoNeeds,
-  video: LegacyVideo,
-  fields: NewVideo['fields'],
-  inspected: Inspected,
-): Promise<void> {
-  const { db, engine, media } = needs
-  for (const { quality, path } of inspected.renditions) {
-    await put(needs, media, mediaKeyOf(video, `${quality}.mp4`), path)
-  }
-  const poster = await makePoster(needs, inspected)
-  if (poster !== null) await media.putFile(mediaKeyOf(video, 'poster.jpg'), poster)
-  const original = await storeOriginal(needs, video, inspected)
-  const added = { video, fields, inspected, original, hasPoster: poster !== null }
-  await transact(db, async (trx) => {
-    await addVideo(trx, added, needs.now)
-    await raiseLastIds(trx, engine, { videos: video.id })
-  })
-  // A running server removes originals without a row, by their age: a linked file is as old as it was.
-  await storeOriginal(needs, video, inspected)
-}
-
-async function storeOriginal(
-  needs: VideoNeeds,
-  video: LegacyVideo,
-  { original }: Inspected,
-): Promise<NewVideo['original']> {
-  if (original === null) return null
-  const sizeBytes = await put(needs, needs.originals, originalKeyOf(video), original.path)
-  return { sizeBytes, fileName: shownFileName(original.name) }
-}
-
-/** What is there, whole, is left: a second run goes on where the first was cut off. */
-async function put(
-  { isCopying: isWished, legacyMedia, workDir }: VideoNeeds,
-  target: ObjectStore,
-  key: string,
-  path: string,
-): Promise<number> {
-  const isCopying = isWished && legacyMedia.isLocal
-  const { size } = await stat(path)
-  const there = await target.find(key)
-  if (there?.sizeBytes === size) return size
-  const from = isCopying ? join(workDir, 'copy') : path
-  if (isCopying) await copyFile(path, from, constants.COPYFILE_FICLONE)
-  await target.putFile(key, from)
-  if (isCopying) await rm(from)
-  const stored = await target.find(key)
-  if (stored?.sizeBytes === size) return size
-  throw new AppError('conflict', `${path} changed while it was copied: run this again.`)
-}
-
-/** None is no failure: processing makes one. */
-async function makePoster(
-  { tools, signal, workDir }: VideoNeeds,
-  { image, renditions, original }: Inspected,
-): Promise<string | null> {
-  const job = { tools, signal, workDir: join(workDir, 'poster') }
-  await mkdir(job.workDir)
-  const chosen = image === null ? null : await unlessUnreadable(posterOfPicture(job, image))
-  const film = renditions.at(-1) ?? original?.film ?? null
-  const isMissing = chosen === null && film !== null && renditions.length > 0
-  return isMissing ? await unlessUnreadable(posterOfFilm(job, film)) : chosen
-}
-
-/** A film is worth having without its poster, whatever is wrong with that; only this machine may not be to blame. */
-async function unlessUnreadable(poster: Promise<string | null>): Promise<string | null> {
-  try {
-    return await poster
-  } catch (error) {
-    const isOfThisMachine =
-      !(error instanceof MediaFailure) || ['disk_full', 'tool_missing'].includes(error.reason)
-    if (isOfThisMachine) throw error
-    return null
-  }
 }

@@ -35,14 +35,20 @@ export async function findFiles(media: LegacyMedia, video: LegacyVideo): Promise
   const original = await media.find(video.video_file)
   if (original === null && video.video_file !== '') notices.push(`${video.video_file} is not there`)
   const renditions = new Map<string, LegacyFile>()
-  for (const [quality, told] of Object.entries(video.converted_files ?? {})) {
+  const { converted_files: converted } = video
+  if (converted === 'unreadable') notices.push('its converted_files are not a file by quality')
+  for (const [quality, told] of converted === 'unreadable' ? [] : Object.entries(converted ?? {})) {
     const isKnown = /^[1-9]\d{1,3}p$/.test(quality)
     const file = isKnown ? await media.find(told) : null
     if (file) renditions.set(quality, file)
     else if (isKnown) notices.push(`its ${quality} is not there`)
     else notices.push(`${quality} is no quality that we know`)
   }
-  return { original, renditions, image: await media.find(video.image_file), notices }
+  const image = await media.find(video.image_file)
+  if (image === null && video.image_file !== '') {
+    notices.push(`its picture ${video.image_file} is not there: one is made of the film`)
+  }
+  return { original, renditions, image, notices }
 }
 
 export interface InspectionNeeds {

@@ -19,6 +19,13 @@ type ReadPage = (table: string, after: number) => Promise<{ id: unknown }[]>
 
 /** `sqlite:` and a path, or a URL of PostgreSQL. Throws `misconfigured` with a sentence. */
 export async function openLegacyDatabase(url: string): Promise<LegacyDatabase> {
+  const [, scheme = 'sqlite'] = /^([a-z][\w+.-]*):/i.exec(url) ?? []
+  if (!/^(sqlite|postgres|postgresql)$/.test(scheme)) {
+    throw new AppError(
+      'misconfigured',
+      `--database-url begins with ${scheme}:, and the Django original has SQLite or PostgreSQL: write sqlite:/path/to/db.sqlite3 or postgresql://user:password@host/name.`,
+    )
+  }
   const { readPage, close } = /^postgres(ql)?:/.test(url)
     ? await openPostgres(url)
     : openSqlite(resolve(url.replace(/^sqlite:(\/\/)?/, '')))

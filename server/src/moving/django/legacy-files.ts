@@ -1,5 +1,6 @@
 import { realpath, stat } from 'node:fs/promises'
-import { basename, isAbsolute, join, relative, resolve } from 'node:path'
+import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { AppError } from '../../errors.ts'
 import type { LegacyMedia } from './legacy-media.ts'
 import { namesMeantBy } from './legacy-names.ts'
 
@@ -21,16 +22,38 @@ export function openLegacyFolder({ root, url }: { root: string; url: string }): 
   }
 }
 
-/** Nothing outside of the root is taken, whatever a row or a symbolic link says. */
+/**
+ * Nothing outside of the root is taken, whatever a row or a symbolic link says. Null: not there, or empty. Throws
+ * `conflict` for a link that leads out, and what the system says of what may not be read.
+ */
 async function fileWithin(root: string, path: string): Promise<string | null> {
   if (path.includes('\0')) return null
+  const told = isAbsolute(path) ? resolve(path) : join(root, path)
+  const isTold = isWithin(root, told)
   try {
-    const whole = await realpath(isAbsolute(path) ? resolve(path) : join(root, path))
-    const way = relative(await realpath(root), whole)
-    const isWithin = way !== '' && !way.startsWith('..') && !isAbsolute(way)
+    const [whole, wholeRoot] = await Promise.all([realpath(told), realpath(root)])
+    if (!isTold && !isWithin(wholeRoot, whole)) return null
+    if (!isWithin(wholeRoot, whole)) throw leadsOut(told)
     const found = await stat(whole)
-    return isWithin && found.isFile() && found.size > 0 ? whole : null
-  } catch {
+    return found.isFile() && found.size > 0 ? whole : null
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    const isDenied = ['EACCES', 'EPERM', 'EIO'].includes(
+      (error as NodeJS.ErrnoException).code ?? '',
+    )
+    if (isTold && isDenied) throw error
     return null
   }
+}
+
+function isWithin(root: string, path: string): boolean {
+  const way = relative(root, path)
+  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
+}
+
+function leadsOut(path: string): AppError {
+  return new AppError(
+    'conflict',
+    `${path} leads out of the media root by a symbolic link, where nothing is read: put the file itself there, or a mount, and run this again`,
+  )
 }

@@ -8,7 +8,7 @@ export interface LegacyFile {
 
 /** Where the original keeps its files, which are only read. */
 export interface LegacyMedia {
-  /** By what a row says of it: a path, a key or a URL. Null: not there. */
+  /** By what a row says of it: a path, a key or a URL. Null: not there. Throws where it may not be read. */
   find(told: unknown): Promise<LegacyFile | null>
   /** In place: reading costs nothing, and they may get a second name. */
   isLocal: boolean

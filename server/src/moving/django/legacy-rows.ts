@@ -22,15 +22,21 @@ const text = z
   .string()
   .nullish()
   .transform((value) => (value ?? '').replaceAll('\0', ''))
-/** PostgreSQL gives what the JSON says, SQLite its text. */
-const json = z.preprocess((value) => {
-  if (typeof value !== 'string') return value
-  try {
-    return JSON.parse(value)
-  } catch {
-    return null
-  }
-}, z.record(z.string(), z.unknown()).nullable().catch(null))
+/** PostgreSQL gives what the JSON says, SQLite its text. `unreadable`: something else than names and what they stand for. */
+const json = z.preprocess(
+  (value) => {
+    if (typeof value !== 'string') return value
+    try {
+      return value === '' ? null : (JSON.parse(value) as unknown)
+    } catch {
+      return 'unreadable'
+    }
+  },
+  z
+    .union([z.record(z.string(), z.unknown()), z.literal('unreadable')])
+    .nullish()
+    .catch('unreadable'),
+)
 
 export const legacyUser = z.object({
   id,
