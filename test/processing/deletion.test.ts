@@ -2,7 +2,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { transact } from '../../server/src/db/database.ts'
+import { STEP_TASKS } from '../../server/src/processing/step.ts'
+import { isDone } from '../../server/src/tasks/queue.ts'
 import { enqueueTidy } from '../../server/src/videos/tidy-tasks.ts'
+import { subjectOf } from '../../server/src/videos/video-rows.ts'
 import { badFilm } from '../films.ts'
 import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
@@ -27,6 +30,27 @@ const STAGES: [Stage, string][] = [
   ['subtitles', 'subtitles'],
   ['package', 'package 360p'],
 ]
+
+test.each(BACKENDS)(
+  'whoever has heard nothing of a commit learns of it after the film was replaced, on %s',
+  async (backend) => {
+    await using app = await startApp({ backend })
+    const superuser = await app.superuser()
+    const { id } = await aReadyVideo(app, superuser, { path: await aCopyableFilm() })
+    const leases = await app.app.db
+      .selectFrom('tasks')
+      .select(['id', 'lease_token as leaseToken'])
+      .where('subject', '=', subjectOf(id))
+      .where('kind', 'in', STEP_TASKS)
+      .execute()
+    expect(leases.length).toBeGreaterThan(2)
+    await app.worker.drain()
+    await replaceSource(superuser, id, await aCopyableFilm(4))
+    const answers = leases.map((lease) => transact(app.app.db, (trx) => isDone(trx, lease)))
+    expect(await Promise.all(answers)).toEqual(leases.map(() => true))
+    expect(await statusesOf(urlsOf(await adminVideo(superuser, id)))).not.toContain(404)
+  },
+)
 
 describe.each(BACKENDS)('in the middle of processing, on %s', (backend) => {
   let tools: StepTools
