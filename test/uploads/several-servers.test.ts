@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Upload } from 'tus-js-client'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { AppError } from '../../server/src/errors.ts'
 import { newOwner } from '../../server/src/tasks/owner.ts'
 import { film } from '../films.ts'
 import { startApp, THIS_PROCESS, type TestApp } from '../harness/app.ts'
@@ -233,3 +234,14 @@ describe.runIf(hasS3)('an upload in parts of a bucket', () => {
 function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
+
+test.skipIf(!hasS3)('an upload is given up also while S3 is away', async () => {
+  await using app = await startApp({ backend: 'postgres', media: 's3' })
+  const superuser = await app.superuser()
+  const path = await begin(superuser, 3 * MIB, 'Given up')
+  const abort = vi.spyOn(app.app.bucket!.uploads, 'abort')
+  abort.mockRejectedValue(new AppError('unavailable', 'S3 is away.'))
+  expect((await superuser.request(path, { method: 'DELETE', headers: TUS })).status).toBe(204)
+  expect(abort).toHaveBeenCalledOnce()
+  expect((await superuser.request(path, { method: 'HEAD', headers: TUS })).status).toBe(404)
+})
