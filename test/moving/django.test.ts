@@ -63,8 +63,8 @@ describe.each(BACKENDS)('`import-django` from and to %s', (backend) => {
       expect.stringContaining('user 14 (Twin@Example.com): user 15 has the same address'),
       expect.stringContaining('user 15 (twin@example.com): user 14 has the same address'),
       expect.stringContaining('user 16 (nobody): this is no address'),
-      'left out: the file of video 24 (Gone), which is taken over as an error. It is not there: put it there and run this again, or upload it to replace the video.',
-      'left out: the file of video 25 (Notes), which is taken over as an error. The file contains text, not a film. Upload a film.',
+      'left out: the file of video 24 (Gone), which is an error here. It is not there: put it there and run this again, or upload it to replace the video.',
+      'left out: the file of video 25 (Notes), which is an error here. The file contains text, not a film. Upload a film.',
       expect.stringMatching(
         /^left out: the file of video 26 \(Late\), .* It is not there: put it there/,
       ),
@@ -222,7 +222,7 @@ describe.each(BACKENDS)('`import-django` from and to %s', (backend) => {
     const { client } = await signIn('anna@example.com')
     await client.post('/content/add-favorite/', { video_id: 26 })
     await (await app.superuser()).patch('/admin/api/videos/26/', { title: 'Late, but here' })
-    expect((await bring()).stdout).not.toContain('video 26')
+    expect((await bring()).stderr).toContain('the file of video 26 (Late)')
     await original.addFile('videos/late.mp4', await film(SHORT))
     expect((await bring('--dry-run')).stdout).toContain('video 26: its file is there now')
     expect((await videoOf(client, 26)).processing_state).toBe('error')

@@ -1,4 +1,5 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -46,6 +47,15 @@ describe.each(BACKENDS)('a whole upload of a site with several servers, on %s', 
     return { id, path }
   }
 
+  /** Its client asks for what all bytes are to become. */
+  function finish(path: string): Promise<Response> {
+    const headers = {
+      ...{ ...TUS, 'upload-offset': String(bytes.length) },
+      'content-type': 'application/offset+octet-stream',
+    }
+    return superuser.request(path, { method: 'PATCH', headers })
+  }
+
   function slowServer(): SlowServer {
     const [begun, goOn]: Barrier[] = [barrier(), barrier()]
     const { db, clock, library, staging, intake } = app.app
@@ -80,13 +90,7 @@ describe.each(BACKENDS)('a whole upload of a site with several servers, on %s', 
 
     const asked = await superuser.request(path, { method: 'HEAD', headers: TUS })
     expect([asked.status, asked.headers.get('upload-offset')]).toEqual([200, `${bytes.length}`])
-    const again = superuser.request(path, {
-      method: 'PATCH',
-      headers: {
-        ...{ ...TUS, 'upload-offset': String(bytes.length) },
-        'content-type': 'application/offset+octet-stream',
-      },
-    })
+    const again = finish(path)
     const isWanted = async (): Promise<boolean> =>
       (await app.app.db.selectFrom('upload_locks').select('is_wanted').execute()).some(
         (lock) => lock.is_wanted,
@@ -99,6 +103,34 @@ describe.each(BACKENDS)('a whole upload of a site with several servers, on %s', 
     expect(video).not.toBeNull()
     expect((await again).headers.get('x-video-id')).toBe(String(video))
     expect(await locks()).toEqual([])
+  })
+
+  test('has no end, however long it waits, and its client is told that all has arrived', async () => {
+    const { id, path } = await leftWhole()
+    const longAgo = new Date(Date.now() - 2 * app.settings.uploads.ttlMs)
+    await utimes(join(app.settings.uploads.dir, id), longAgo, longAgo)
+    const asked = await superuser.request(path, { method: 'HEAD', headers: TUS })
+    expect([asked.status, asked.headers.get('upload-offset')]).toEqual([200, `${bytes.length}`])
+    const video = Number((await finish(path)).headers.get('x-video-id'))
+    expect(await app.app.library.findByUpload(id)).toBe(video)
+  })
+
+  test('does not bring back a video that was deleted before its file was', async () => {
+    const { id, path } = await leftWhole()
+    const file = join(app.settings.uploads.dir, id)
+    const description = await readFile(`${file}.json`)
+    const video = Number((await finish(path)).headers.get('x-video-id'))
+    await app.app.library.remove(video, { userId: null, address: null })
+    // As if the program had been killed between the two.
+    await writeFile(`${file}.json`, description)
+    await writeFile(file, bytes)
+    const refused = await finish(path)
+    expect([refused.status, await refused.json()]).toEqual([
+      400,
+      { video_file: ['The video of this upload was deleted: begin another upload.'] },
+    ])
+    expect(await app.app.library.findByUpload(id)).toBeNull()
+    expect(existsSync(file)).toBe(false)
   })
 
   describe('is made a video by another when the one that was at it has died', () => {

@@ -245,3 +245,15 @@ test.skipIf(!hasS3)('an upload is given up also while S3 is away', async () => {
   expect(abort).toHaveBeenCalledOnce()
   expect((await superuser.request(path, { method: 'HEAD', headers: TUS })).status).toBe(404)
 })
+
+test.skipIf(!hasS3)('a whole upload in the bucket has no end, however long it waits', async () => {
+  await using app = await startApp({ backend: 'postgres', media: 's3' })
+  const superuser = await app.superuser()
+  const path = await begin(superuser, 3 * MIB, 'Whole')
+  await app.app.db
+    .updateTable('bucket_uploads')
+    .set({ offset_bytes: 3 * MIB, expires_at: new Date(0) })
+    .execute()
+  const asked = await superuser.request(path, { method: 'HEAD', headers: TUS })
+  expect([asked.status, asked.headers.get('upload-offset')]).toEqual([200, `${3 * MIB}`])
+})

@@ -178,7 +178,7 @@ describe.skipIf(!hasS3)('what belongs to nothing in a bucket', () => {
     const tidyAt = async (ms: number): Promise<void> => {
       // Each looks once an hour.
       const stores = await openStores(app.settings)
-      await stores.tidy(() => Promise.resolve(new Date(Date.now() + ms)))
+      await stores.tidy(new Date(Date.now() + ms))
       stores.close()
     }
     await tidyAt(2 * DAY - HOUR)

@@ -14,6 +14,7 @@ import { lanesOfTasks } from './migrations/0009-lanes-of-tasks.ts'
 import { uploadsInBuckets } from './migrations/0010-uploads-in-buckets.ts'
 import { newestWithWords } from './migrations/0011-newest-with-words.ts'
 import { imports } from './migrations/0012-imports.ts'
+import { finishedUploads } from './migrations/0013-finished-uploads.ts'
 
 const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0001-first': first,
@@ -28,6 +29,7 @@ const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0010-uploads-in-buckets': uploadsInBuckets,
   '0011-newest-with-words': newestWithWords,
   '0012-imports': imports,
+  '0013-finished-uploads': finishedUploads,
 }
 
 /** Every version of the schema, oldest first. */

@@ -10,6 +10,8 @@ const DAY = 24 * HOUR
 const SESSIONS_KEPT_MS = 31 * DAY
 const LINKS_KEPT_MS = 31 * DAY
 const WEBHOOKS_KEPT_MS = 30 * DAY
+/** Nobody finishes an upload again that late. */
+const FINISHED_UPLOADS_KEPT_MS = 366 * DAY
 
 /** Returns what forgets rows that nobody will ask for again; at most once an hour, however often it is called. */
 export function outdatedRows(needs: {
@@ -28,6 +30,8 @@ export function outdatedRows(needs: {
     await deleteInPieces(db, 'sessions', 'id', before('expires_at', SESSIONS_KEPT_MS))
     await deleteInPieces(db, 'links', 'token_hash', before('expires_at', LINKS_KEPT_MS))
     await deleteInPieces(db, 'upload_locks', 'upload_id', before('held_until', DAY))
+    const finishedBefore = before('finished_at', FINISHED_UPLOADS_KEPT_MS)
+    await deleteInPieces(db, 'finished_uploads', 'upload_id', finishedBefore)
     await deleteInPieces(db, 'audit', 'id', before('at', auditKeptMs))
     for (const end of ['delivered_at', 'failed_at']) {
       await deleteInPieces(db, 'webhook_deliveries', 'id', before(end, WEBHOOKS_KEPT_MS))

@@ -347,6 +347,12 @@ export interface UploadLocksTable {
   is_wanted: boolean
 }
 
+/** Uploads that have been made a video or a replacement: once, also if that was deleted since. */
+export interface FinishedUploadsTable {
+  upload_id: string
+  finished_at: Date
+}
+
 export interface ImportsTable {
   /** Of the system that is taken over. */
   name: string
@@ -378,6 +384,7 @@ export interface Tables {
   direct_uploads: DirectUploadsTable
   bucket_uploads: BucketUploadsTable
   upload_locks: UploadLocksTable
+  finished_uploads: FinishedUploadsTable
   imports: ImportsTable
 }
 

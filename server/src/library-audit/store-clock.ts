@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { AppError } from '../errors.ts'
 import { newId } from '../ports/ids.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
-import { scratchName } from '../processing/stale-work.ts'
+import { scratchName } from '../processing/scratch.ts'
 
 /**
  * What time it is where objects are dated: how old they are is a question for that clock. One of ours may be wrong by
@@ -12,7 +12,7 @@ import { scratchName } from '../processing/stale-work.ts'
 export async function timeOfStore(
   intermediates: ObjectStore,
   workDir: string,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<Date> {
   const id = newId()
   // Of no source: what a killed process leaves is an orphan itself.

@@ -4,7 +4,7 @@ import { createLibraryAudit, type LibraryAudit } from '../library-audit/audit-li
 import { filmDecoder } from '../library-audit/decode-film.ts'
 import type { Finding } from '../library-audit/finding.ts'
 import type { Repair } from '../library-audit/repair.ts'
-import { scratchName } from '../processing/stale-work.ts'
+import { scratchName } from '../processing/scratch.ts'
 import { launch, migrateOrExplain, type Launch } from './lifecycle.ts'
 import { counted, progressLine, type ProgressLine } from './progress-line.ts'
 

@@ -10,7 +10,7 @@ import type { LegacyMedia } from '../moving/django/legacy-media.ts'
 import { reprocessImported } from '../moving/django/reprocess.ts'
 import type { ImportReport } from '../moving/django/report.ts'
 import { legacyS3Settings } from './legacy-s3-settings.ts'
-import { scratchName } from '../processing/stale-work.ts'
+import { scratchName } from '../processing/scratch.ts'
 import { launch, migrateOrExplain } from './lifecycle.ts'
 import { counted, progressLine, type ProgressLine } from './progress-line.ts'
 

@@ -10,7 +10,7 @@ import {
   type Stores,
 } from '../storage-migration/migrate-storage.ts'
 import { countUploadsUnderWay, type UploadsUnderWay } from '../uploads/under-way.ts'
-import { scratchName } from '../processing/stale-work.ts'
+import { scratchName } from '../processing/scratch.ts'
 import { launch, migrateOrExplain } from './lifecycle.ts'
 import { counted, inBytes, progressLine } from './progress-line.ts'
 

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { restoreBackup } from '../moving/backup/restore-backup.ts'
 import { DAYS_WITHOUT_SWEEP } from '../moving/backup/settle-restored.ts'
 import { findSnapshot } from '../moving/backup/snapshot-folders.ts'
-import { scratchName } from '../processing/stale-work.ts'
+import { scratchName } from '../processing/scratch.ts'
 import { launch } from './lifecycle.ts'
 import { counted, progressLine } from './progress-line.ts'
 

@@ -8,7 +8,8 @@ import { aMediaTask } from '../../../test/harness/workshop.ts'
 import { transact, type Database } from '../db/database.ts'
 import { claim, finish, release } from '../tasks/queue.ts'
 import { workFolder } from './run-step.ts'
-import { removeStaleWork, scratchName } from './stale-work.ts'
+import { scratchName } from './scratch.ts'
+import { removeStaleWork } from './stale-work.ts'
 
 describe.each(BACKENDS)('on %s', (backend) => {
   let databases: Databases

@@ -1,9 +1,9 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../db/database.ts'
-import { newId } from '../ports/ids.ts'
 import { listHeld } from '../tasks/queue.ts'
 import { workFolder } from './run-step.ts'
+import { isScratch } from './scratch.ts'
 
 /**
  * Removes the work folders of attempts that have ended without doing so: their process was killed, or lost its lease.
@@ -17,21 +17,14 @@ export async function removeStaleWork(db: Database, workDir: string): Promise<vo
   for (const name of names) {
     if (!held.has(name)) await remove(join(workDir, name))
   }
-  for (const name of entries.filter((each) => each.startsWith(SCRATCH))) {
+  for (const name of entries.filter(isScratch)) {
     const path = join(workDir, name)
     if ((await lastChange(path)) < Date.now() - SCRATCH_KEPT_MS) await remove(path)
   }
 }
 
-const SCRATCH = 'scratch-'
-
 /** Longer than a command goes without writing to what it has there. */
 const SCRATCH_KEPT_MS = 24 * 3_600_000
-
-/** A name below `workDir` for what no task works on: whoever is killed leaves it, and it goes by its age. */
-export function scratchName(purpose: string): string {
-  return `${SCRATCH}${purpose}-${newId()}`
-}
 
 /** Of all that is there, the newest; now, for what goes meanwhile. In ms. */
 async function lastChange(path: string): Promise<number> {

@@ -46,9 +46,9 @@ export async function openS3Stores(settings: S3Settings, cacheDir: string): Prom
   const media = storeAt(prefixes.media, ofMedia)
   const mediaUrls = createS3MediaUrls({ urls, prefix: prefixes.media, signs: signsUrls })
 
-  async function tidy(timeOfStore: () => Promise<Date>): Promise<void> {
+  async function tidy(now: Date): Promise<void> {
     await cache.tidy()
-    const before = new Date((await timeOfStore()).getTime() - LONGEST_PUT_MS)
+    const before = new Date(now.getTime() - LONGEST_PUT_MS)
     for (const uploads of [uploadsAt(prefixes.work), uploadsAt(prefixes.media)]) {
       for await (const { key, id } of uploads.listBegunBefore(before)) await uploads.abort(key, id)
     }
@@ -80,12 +80,12 @@ export async function openS3Stores(settings: S3Settings, cacheDir: string): Prom
   }
 }
 
-function hourly(work: Stores['tidy']): Stores['tidy'] {
+function hourly(work: (now: Date) => Promise<void>): (now?: Date) => Promise<void> {
   let lastRun = Number.NEGATIVE_INFINITY
-  return async (timeOfStore) => {
+  return async (now = new Date()) => {
     if (Date.now() - lastRun < HOUR_MS) return
     lastRun = Date.now()
-    await work(timeOfStore)
+    await work(now)
   }
 }
 

@@ -12,10 +12,10 @@ export interface Stores {
   /** Null: media is sent by this server. */
   bucket: Bucket | null
   /**
-   * Removes what killed processes left, here and there, days before what time it is there; at most once an hour,
+   * Removes what killed processes left, here and there, days before `now` (ours unless told); at most once an hour,
    * however often it is called.
    */
-  tidy(timeOfStore: () => Promise<Date>): Promise<void>
+  tidy(now?: Date): Promise<void>
   close(): void
 }
 

@@ -65,8 +65,10 @@ export class BucketDataStore extends DataStore {
       size: row.size_bytes,
       offset: row.offset_bytes,
       metadata: row.metadata,
-      // From which the library reckons the end.
-      creation_date: new Date(row.expires_at.getTime() - this.getExpiration()).toISOString(),
+      // From which the library reckons the end, which what is whole has not: it becomes a video.
+      ...(row.offset_bytes < row.size_bytes && {
+        creation_date: new Date(row.expires_at.getTime() - this.getExpiration()).toISOString(),
+      }),
     })
   }
 

@@ -15,8 +15,9 @@ class SyncedFileStore extends FileStore {
   override async getUpload(id: string): Promise<Upload> {
     const upload = await super.getUpload(id)
     const { mtime } = await stat(join(this.directory, id))
-    // From which the library reckons the end: every byte puts it off.
-    return Object.assign(upload, { creation_date: mtime.toISOString() })
+    // From which the library reckons the end: every byte puts it off, and what is whole becomes a video.
+    const isWhole = upload.size !== undefined && upload.offset === upload.size
+    return Object.assign(upload, { creation_date: isWhole ? undefined : mtime.toISOString() })
   }
 
   override async write(readable: Readable, uploadId: string, offset: number): Promise<number> {

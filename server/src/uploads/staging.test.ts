@@ -2,7 +2,7 @@ import { readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts'
-import { createStaging } from './staging.ts'
+import { createStaging, isAbandoned } from './staging.ts'
 
 test('what is whole waits to become a video, however long; what is not is removed', async () => {
   await using folder = await temporaryFolder()
@@ -32,4 +32,9 @@ test('what is whole waits to become a video, however long; what is not is remove
   expect((await readdir(folder.path)).sort()).toEqual(
     ['growing', 'growing.json', 'whole', 'whole.json'].sort(),
   )
+})
+
+test('what has gone meanwhile is not abandoned', async () => {
+  await using folder = await temporaryFolder()
+  expect(await isAbandoned(join(folder.path, 'gone'), new Date(), 1)).toBe(false)
 })

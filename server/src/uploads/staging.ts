@@ -58,15 +58,17 @@ export function createStaging(settings: Settings['uploads']): Staging {
   }
 }
 
-/** Whether a file of the staging folder belongs to an upload that has not grown for so long, and is not whole. */
+/** Whether a file of the staging folder is there, and of an upload that has not grown for so long and is not whole. */
 export async function isAbandoned(path: string, now: Date, ttlMs: number): Promise<boolean> {
-  const isOld = async (file: string): Promise<boolean> => {
+  const ageOf = async (file: string): Promise<number | null> => {
     const found = await stat(file).catch(() => null)
-    return found === null || now.getTime() - found.mtimeMs > ttlMs
+    return found && now.getTime() - found.mtimeMs
   }
-  // The description of an upload is as young as its bytes.
+  // The description of an upload is as young as its bytes, if it has any left.
   const bytes = path.endsWith('.json') ? path.slice(0, -5) : path
-  return (await isOld(path)) && (await isOld(bytes)) && !(await isWhole(bytes))
+  const age = await ageOf(path)
+  const isOld = age !== null && Math.min(age, (await ageOf(bytes)) ?? age) > ttlMs
+  return isOld && !(await isWhole(bytes))
 }
 
 /** By what @tus/file-store wrote beside it. */

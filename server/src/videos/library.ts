@@ -80,7 +80,19 @@ export function createLibrary(needs: {
     return source?.video_id ?? null
   }
 
-  /** Finishing an upload twice, one after the other or at once, finds the first one's video. */
+  async function wasFinished(uploadId: string): Promise<boolean> {
+    const row = await db
+      .selectFrom('finished_uploads')
+      .select('upload_id')
+      .where('upload_id', '=', uploadId)
+      .executeTakeFirst()
+    return row !== undefined
+  }
+
+  /**
+   * Finishing an upload twice, one after the other or at once, finds the first one's video; whoever deleted that does not
+   * see it come back.
+   */
   async function once(uploadId: string, work: () => Promise<number>): Promise<number> {
     const before = await findByUpload(uploadId)
     if (before !== null) return before
@@ -89,8 +101,8 @@ export function createLibrary(needs: {
     } catch (error) {
       if (!isUniqueViolation(error)) throw error
       const winner = await findByUpload(uploadId)
-      if (winner === null) throw titleTaken()
-      return winner
+      if (winner !== null) return winner
+      throw (await wasFinished(uploadId)) ? videoWasDeleted() : titleTaken()
     }
   }
 
@@ -223,6 +235,10 @@ export function createLibrary(needs: {
       })
     },
   }
+}
+
+function videoWasDeleted(): AppError {
+  return invalid({ video_file: ['The video of this upload was deleted: begin another upload.'] })
 }
 
 export function titleTaken(): AppError {

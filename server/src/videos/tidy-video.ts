@@ -58,20 +58,7 @@ export function tidyVideoHandler(needs: {
     for (const { key } of intermediateKeys.filter(unwanted.intermediate)) {
       await intermediates.delete(key)
     }
-    const kept = await namedOriginals(originalKeys)
-    for (const key of originalKeys) if (!kept.has(key)) await originals.delete(key)
-  }
-
-  /** Those that a client has made a video of again: finishing an upload may be repeated. */
-  async function namedOriginals(keys: string[]): Promise<Set<string>> {
-    if (keys.length === 0) return new Set()
-    const rows = await db
-      .selectFrom('sources')
-      .select('object_key')
-      .where('object_key', 'in', keys)
-      .where('original_dropped_at', 'is', null)
-      .execute()
-    return new Set(rows.map(({ object_key: key }) => key))
+    for (const key of originalKeys) await originals.delete(key)
   }
 
   return {

@@ -10,7 +10,7 @@ import { subjectOf } from './video-rows.ts'
 
 /** An original that is in its store, and what is said about it. */
 export interface StoredOriginal {
-  /** Unique: the same upload handed in twice is one video. */
+  /** Unique: the same upload handed in twice is one video, and none any more once that was deleted. */
   uploadId: string
   objectKey: string
   fileName: string
@@ -20,6 +20,7 @@ export interface StoredOriginal {
   claimIn?(trx: Transacting): Promise<void>
 }
 
+/** Violates uniqueness when the same upload has been handed in before. */
 export async function attachSource(
   trx: Transacting,
   videoId: number,
@@ -27,6 +28,10 @@ export async function attachSource(
   now: Date,
 ): Promise<void> {
   await original.claimIn?.(trx)
+  await trx
+    .insertInto('finished_uploads')
+    .values({ upload_id: original.uploadId, finished_at: now })
+    .execute()
   const { id: sourceId } = await trx
     .insertInto('sources')
     .values({

@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { scratchName } from '../processing/scratch.ts'
 import { folderPlace } from '../uploads/folder-place.ts'
 import type { UploadPlace } from '../uploads/place.ts'
 import { twoPlaces } from '../uploads/two-places.ts'
@@ -54,7 +56,7 @@ async function formerPlace(foundation: Foundation, services: Services): Promise<
     ...bucketNeeds(foundation, services, { ...there, bucket }),
     bucketOriginals: there.originals,
     originals: stores.originals,
-    workDir: settings.tasks.workDir,
+    workDir: join(settings.tasks.workDir, scratchName('upload')),
   })
   return { place, close: () => there.close() }
 }

@@ -9,7 +9,7 @@ import { removeStaleWork } from '../processing/stale-work.ts'
 import { capacityOf } from '../tasks/capacity.ts'
 import { neglectWatch } from '../tasks/neglected.ts'
 import { newOwner } from '../tasks/owner.ts'
-import { unlessAll, type Kinds } from '../tasks/served-kinds.ts'
+import { needMediaTools, unlessAll, type Kinds } from '../tasks/served-kinds.ts'
 import type { Handlers } from '../tasks/task.ts'
 import { createWorker, type Worker } from '../tasks/worker.ts'
 import { tidyVideoHandler } from '../videos/tidy-video.ts'
@@ -33,6 +33,8 @@ export function createSiteWorker(
     log.info(`encodes ${encodings} at once, on ${threads} threads each: ${because}`)
   }
   const some = unlessAll(kinds)
+  // Others may have no key to the bucket.
+  const storesFiles = needMediaTools(kinds)
   if (some) log.info(`takes nothing but ${some.join(', ')}`)
   const planOrphanSweep = orphanSweepPlanner({
     db,
@@ -56,7 +58,7 @@ export function createSiteWorker(
       await forgetOutdated()
       await planOrphanSweep()
       if (some) await watchNeglect()
-      await stores.tidy(() => timeOfStore(stores.intermediates, settings.tasks.workDir))
+      if (storesFiles) await stores.tidy()
     },
     handlers: monitoring.watchHandlers(handlersOf(foundation, services, threads)),
   })

@@ -124,7 +124,7 @@ async function bringNew(
 async function bringFound(needs: VideoNeeds, video: LegacyVideo): Promise<void> {
   await orTell(needs, video, async (files, inspected) => {
     const state = inspected ? stateOf(inspected) : likelyStateOf(files)
-    if (state === 'error') return
+    if (state === 'error') return tellState(needs, video, inspected, state)
     tellNotices(needs, video, ['its file is there now', ...(inspected ?? files).notices])
     if (inspected && !needs.isDryRun) await storeFoundFiles(needs, video, inspected)
   })
@@ -188,7 +188,7 @@ function tellState(
   const why =
     inspected?.failure?.sentence ??
     'It is not there: put it there and run this again, or upload it to replace the video.'
-  report.leftOut(`the file of video ${id} (${title}), which is taken over as an error. ${why}`)
+  report.leftOut(`the file of video ${id} (${title}), which is an error here. ${why}`)
 }
 
 async function readFields(
