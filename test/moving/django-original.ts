@@ -28,6 +28,7 @@ interface DjangoUser {
   isSuperuser: boolean
   lastLogin: string | null
   phone: string | null
+  address: string
 }
 
 interface DjangoVideo {
@@ -92,11 +93,16 @@ function writers(
   return {
     async addUser(given) {
       const user = { ...{ isActive: true, isSuperuser: false, lastLogin: null }, ...given }
-      const { username = user.email, password = djangoHash(OLD_PASSWORD), phone = null } = given
+      const {
+        username = user.email,
+        password = djangoHash(OLD_PASSWORD),
+        phone = null,
+        address = '',
+      } = given
       await sql`insert into users_app_userprofile values (${user.id}, ${password},
         ${user.lastLogin && moment(user.lastLogin)}, ${user.isSuperuser}, ${username}, '', '',
         ${user.email}, ${user.isSuperuser}, ${user.isActive},
-        ${moment('2025-03-04 05:06:07.123456')}, ${phone}, '')`.execute(db)
+        ${moment('2025-03-04 05:06:07.123456')}, ${phone}, ${address})`.execute(db)
     },
     async addVideo(given) {
       const {

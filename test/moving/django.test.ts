@@ -1,4 +1,4 @@
-import { copyFile, readFile, rm, symlink } from 'node:fs/promises'
+import { copyFile, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Profile, Video } from '@videoflix/contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -267,6 +267,26 @@ describe.each(BACKENDS)('`import-django` from and to %s', (backend) => {
     expect(stderr).toContain(reason)
     expect(stderr.trim().split('\n')).toHaveLength(1)
   })
+})
+
+test.each([
+  ['with a second name, where the disk can do that', [], 2],
+  ['as a copy with --copy, so that nothing is shared', ['--copy'], 1],
+])('`import-django` has each file %s', async (_how, args, links) => {
+  await using app = await startApp({ backend: 'sqlite', media: 'local' })
+  const databases = await startDatabases('sqlite')
+  await using original = await aDjangoOriginal(await databases.empty())
+  await original.addUser({ id: 51, email: 'eve@example.com', address: '1 Film Street' })
+  const path = await original.addFile('videos/360p/a.mp4', await film('h264 mp4'))
+  await original.addVideo({ id: 61, title: 'A', convertedFiles: { '360p': `/films/${path}` } })
+  const from = ['--database-url', original.url, '--media-root', original.mediaRoot]
+  const more = ['--media-url', '/films/', ...args]
+  const { code, stdout } = await outputs(['import-django', ...from, ...more], await envOf(app))
+  expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('1 video') })
+  expect((await stat(join(original.mediaRoot, path))).nlink).toBe(links)
+  const user = await app.app.db.selectFrom('users').selectAll().where('id', '=', 51).execute()
+  expect(user).toMatchObject([{ address: '1 Film Street' }])
+  await databases.stop()
 })
 
 async function fill(original: DjangoOriginal): Promise<void> {

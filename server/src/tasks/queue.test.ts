@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { sql } from 'kysely'
+import { barrier } from '../../../test/harness/barrier.ts'
 import { BACKENDS } from '../../../test/harness/app.ts'
 import { startDatabases, type Databases } from '../../../test/harness/database.ts'
 import type { DatabaseSettings } from '../config/database-settings.ts'
@@ -92,6 +94,27 @@ describe.each(BACKENDS)('on %s', (backend) => {
     for (let row = await claim(); row; row = await claim()) taken.push(row.id)
     expect(taken.sort((a, b) => a - b)).toEqual(ids)
   })
+
+  // SQLite has one writer at a time.
+  test.skipIf(backend === 'sqlite')(
+    'a claimer passes by what another one is about to take',
+    async () => {
+      const ids = [await aMediaTask(db, DUE), await aMediaTask(db, DUE)]
+      const [taken, passedOn] = [barrier(), barrier()]
+      const slow = transact(db, async (trx) => {
+        const row = await claim({ db: trx })
+        taken.open()
+        await passedOn.opened
+        return row?.id
+      })
+      await taken.opened
+      const other = await databases.open(settings)
+      await sql`set lock_timeout = '2s'`.execute(other)
+      expect((await claim({ db: other }))?.id).toBe(ids[1])
+      passedOn.open()
+      expect(await slow).toBe(ids[0])
+    },
+  )
 
   test('a lease keeps others away until it ends, and then counts as an attempt', async () => {
     const id = await aMediaTask(db, DUE)

@@ -86,7 +86,7 @@ export function directUploadRoutes(
       schema: {
         tags,
         summary: 'Make a video of what was sent',
-        description: 'May be repeated: it is the same video.',
+        description: 'May be repeated: it is the same video, or 409 once that was deleted.',
         params: withId,
         body: directUploadEnd,
         response: { 201: adminVideo, 400: fieldErrors, 404: detailError, 409: detailError },
