@@ -12,6 +12,7 @@ import type { MultipartUploads } from '../ports/object-store/s3-multipart.ts'
 import { tailKey, tailsOfUpload } from '../videos/object-keys.ts'
 import { advance, findBucketUpload, takeUnfinishedUpload } from './bucket-upload-rows.ts'
 import { takenOver } from './intake.ts'
+import { leaveToSweep } from './leave-to-sweep.ts'
 import { PartBuffer } from './part-buffer.ts'
 import { partBytesFor } from './parts.ts'
 
@@ -100,8 +101,7 @@ export class BucketDataStore extends DataStore {
       await this.#get(id)
       throw new AppError('conflict', 'All of this upload has arrived: it is being made a video.')
     }
-    // What cannot be removed now is an orphan, and will be.
-    await this.discard(upload).catch(() => {})
+    await leaveToSweep(this.discard(upload))
   }
 
   /** Removes the bytes of an upload without a row. */
@@ -156,8 +156,7 @@ export class BucketDataStore extends DataStore {
     const { db, intermediates } = this.#needs
     const isOurs = await advance(db, upload, after)
     const dropped = isOurs ? upload.tail_key : after.tail_key
-    // What cannot be removed now is an orphan, and will be.
-    if (dropped !== null) await intermediates.delete(dropped).catch(() => {})
+    if (dropped !== null) await leaveToSweep(intermediates.delete(dropped))
     if (!isOurs) throw takenOver()
   }
 

@@ -10,6 +10,7 @@ import {
   takeExpiredUpload,
 } from './bucket-upload-rows.ts'
 import { admit, checkedSha256, type Intake } from './intake.ts'
+import { leaveToSweep } from './leave-to-sweep.ts'
 import { joinParts } from './parts.ts'
 import type { UploadPlace } from './place.ts'
 
@@ -34,8 +35,7 @@ export async function bucketPlace(
     const original = { uploadId, objectKey: uploadId, fileName, sizeBytes, sha256 }
     const videoId = await admit(library, original, purpose, sender)
     await takeBucketUpload(db, uploadId)
-    // What cannot be removed now is an orphan, and will be.
-    await datastore.removeTails(uploadId).catch(() => {})
+    await leaveToSweep(datastore.removeTails(uploadId))
     return videoId
   }
 

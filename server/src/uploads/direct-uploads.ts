@@ -19,6 +19,7 @@ import {
   takeOpenUpload,
 } from './direct-upload-rows.ts'
 import { isFinal } from './intake.ts'
+import { leaveToSweep } from './leave-to-sweep.ts'
 import { countOfParts, joinParts, listWholeParts, partBytesFor } from './parts.ts'
 import { readVideoFields, shownFileName } from './upload-fields.ts'
 
@@ -166,8 +167,7 @@ export function createDirectUploads(needs: {
 
     async abort(id) {
       const upload = await takeOpenUpload(db, id)
-      // What cannot be removed now is an orphan, and will be.
-      if (upload) return await removeBytes(upload).catch(() => {})
+      if (upload) return await leaveToSweep(removeBytes(upload))
       await getUpload(id)
       throw isVideoByNow()
     },

@@ -31,10 +31,14 @@ export async function importVideos(needs: VideoNeeds): Promise<Imported> {
     const video = parsed.data
     report.progress(`video ${(count += 1)}: ${video.title}`)
     const verdict = await judge(needs, video, erased)
-    if (verdict === 'known' || verdict === 'lost') imported.known.add(video.id)
-    else if (verdict !== 'new') report.leftOut(`video ${video.id} (${video.title}): ${verdict}`)
-    if (verdict === 'lost') await bringFound(needs, video)
-    if (verdict === 'new' && (await bringNew(needs, video, titles))) imported.added.add(video.id)
+    if (typeof verdict === 'object') {
+      report.leftOut(`video ${video.id} (${video.title}): ${verdict.whyNot}`)
+    } else if (verdict === 'new') {
+      if (await bringNew(needs, video, titles)) imported.added.add(video.id)
+    } else {
+      imported.known.add(video.id)
+      if (verdict === 'lost') await bringFound(needs, video)
+    }
   }
   return imported
 }
@@ -43,7 +47,7 @@ export async function importVideos(needs: VideoNeeds): Promise<Imported> {
 const LOOKED_AT = 300
 
 /**
- * A video without any file is taken over as one that failed, for good. So nothing is where most have none: the place is
+ * A video without any file is taken over as one that failed. So nothing is where most have none: the place is
  * not the right one, or its disk is not mounted. Throws `conflict`.
  */
 export async function assertFilesAreThere(
@@ -74,8 +78,14 @@ async function hasNoFile(media: LegacyMedia, video: LegacyVideo): Promise<boolea
   }
 }
 
-/** `known`, `lost` (known, and without the file that it was taken over without), `new`, or why it is left out. */
-async function judge({ db }: VideoNeeds, video: LegacyVideo, erased: Set<number>): Promise<string> {
+/** `lost`: known, and without the file that it was taken over without. */
+type Verdict = 'new' | 'known' | 'lost' | { whyNot: string }
+
+async function judge(
+  { db }: VideoNeeds,
+  video: LegacyVideo,
+  erased: Set<number>,
+): Promise<Verdict> {
   const there = await db
     .selectFrom('videos')
     .leftJoin('sources', 'sources.id', 'videos.source_id')
@@ -88,9 +98,10 @@ async function judge({ db }: VideoNeeds, video: LegacyVideo, erased: Set<number>
   // Replaced here since.
   if (there?.created_at.getTime() === video.created_at.getTime()) return 'known'
   if (there) {
-    return `number ${video.id} is “${there.title}” here, uploaded before the import: upload this one by hand, or take an empty database and import before the first \`videoflix serve\``
+    const whyNot = `number ${video.id} is “${there.title}” here, uploaded before the import: upload this one by hand, or take an empty database and import before the first \`videoflix serve\``
+    return { whyNot }
   }
-  return erased.has(video.id) ? 'it was deleted here' : 'new'
+  return erased.has(video.id) ? { whyNot: 'it was deleted here' } : 'new'
 }
 
 /** What came from the original and was deleted since: an upload of here has left another trace. */
