@@ -9,7 +9,8 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readSettings } from '../../server/src/config/settings.ts'
@@ -17,6 +18,7 @@ import { openDatabase } from '../../server/src/db/database.ts'
 import { SCHEMA_VERSIONS } from '../../server/src/db/migrate.ts'
 import { whileLocked } from '../../server/src/moving/backup/backup-lock.ts'
 import { createBackup } from '../../server/src/moving/backup/create-backup.ts'
+import { assertWhole, markUnderWay } from '../../server/src/moving/backup/empty-database.ts'
 import type { Manifest } from '../../server/src/moving/backup/manifest.ts'
 import { readTables } from '../../server/src/moving/backup/schema.ts'
 import { writeSnapshotFolder } from '../../server/src/moving/backup/snapshot-folders.ts'
@@ -163,6 +165,64 @@ describe.each(BACKENDS)('a backup from %s', (backend) => {
       expect(await db.selectFrom('users').select('id').execute()).toHaveLength(1)
       await db.destroy()
     })
+  })
+
+  test('brings no damaged file back, and leaves what is whole where it goes', async () => {
+    const env = await anEmptyPlace(databases, join(folder.path, 'damaged'))
+    const objects = join(backupDir, 'objects', 'media')
+    const [cut = '', other = ''] = await filesIn(objects)
+    const whole = await Promise.all([cut, other].map((file) => readFile(join(objects, file))))
+    // A file may have other names, in the folder of media.
+    for (const file of [cut, other]) await rm(join(objects, file))
+    await writeFile(join(objects, cut), whole[0]!.subarray(1))
+    await writeFile(join(objects, other), Buffer.alloc(whole[1]!.length))
+    const target = join(env['DATA_DIR']!, 'media')
+    await mkdir(dirname(join(target, cut)), { recursive: true })
+    await writeFile(join(target, cut), whole[0]!)
+    try {
+      const { code, stdout, stderr } = await outputs(['restore', backupDir], env)
+      expect(code).toBe(1)
+      expect(stdout).toContain('2 objects of the backup are not what was put there')
+      expect(stderr.trim().split('\n').sort()).toEqual(
+        [cut, other]
+          .map((file) => `damaged in the backup, and not brought back: media/${file}`)
+          .sort(),
+      )
+      expect((await readFile(join(target, cut))).equals(whole[0]!)).toBe(true)
+      expect(await filesIn(target)).not.toContain(other)
+    } finally {
+      for (const [index, file] of [cut, other].entries()) {
+        await rm(join(objects, file))
+        await writeFile(join(objects, file), whole[index]!)
+      }
+    }
+  })
+
+  test('that was cut off while it was restored is restored again, and nobody starts on a half', async () => {
+    const env = await elsewhere()
+    expect((await outputs(['restore', backupDir], env)).code).toBe(0)
+    const db = await openDatabase(readSettings(env, folder.path).settings.database)
+    // As its last step ends it.
+    await markUnderWay(db)
+    const refused = await outputs(['serve'], { ...env, PORT: '0' })
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('A restore of this database was cut off: run `videoflix re'),
+    })
+    expect((await outputs(['restore', backupDir], env)).code).toBe(0)
+    await expect(assertWhole(db)).resolves.toBeUndefined()
+    await db.destroy()
+    expect((await outputs(['migrate'], env)).code).toBe(0)
+  })
+
+  test('removes what a killed one has left', async () => {
+    const another = join(folder.path, 'after a kill')
+    const originals = join(another, 'objects', 'originals')
+    const left = join(originals, 'film.a-number.unfinished')
+    await mkdir(originals, { recursive: true })
+    await writeFile(left, 'half')
+    expect((await outputs(['backup', another], await envOf(app))).code).toBe(0)
+    expect(existsSync(left)).toBe(false)
   })
 
   test('copies nothing twice, and keeps as many as it is told', async () => {

@@ -1,6 +1,7 @@
 import { readFile, truncate, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isNamed } from '../../server/src/moving/is-named.ts'
 import { localStore } from '../../server/src/ports/object-store/local-store.ts'
 import type { ObjectStore } from '../../server/src/ports/object-store/object-store.ts'
 import { migrateStorage, type Stores } from '../../server/src/storage-migration/migrate-storage.ts'
@@ -109,6 +110,7 @@ test('what comes while the rest is copied comes along', async () => {
     to: stores.to,
     workDir: join(stores.folder, 'work'),
     comparesBytes: true,
+    isNamed: () => Promise.resolve(true),
     deletesSource: false,
   })
   expect(counts).toMatchObject({ copied: 4, there: 4 })
@@ -134,10 +136,49 @@ test('a copy that is not what was copied stops it, and nothing is removed', asyn
     to: { ...stores.to, media: torn },
     workDir: join(stores.folder, 'work'),
     comparesBytes: false,
+    isNamed: () => Promise.resolve(true),
     deletesSource: true,
   })
   await expect(moving).rejects.toMatchObject({ code: 'conflict' })
   expect(await stores.from.media.find('a')).not.toBeNull()
+})
+
+test('what was deleted at the new place does not come back when the old one is emptied', async () => {
+  await using stores = await someStores()
+  const file = join(stores.folder, 'file')
+  await writeFile(file, 'x')
+  for (const key of ['deleted', 'kept', 'lost']) await stores.from.media.putFile(key, file)
+  await stores.from.intermediates.putFile('half', file)
+  await stores.to.media.putFile('kept', file)
+  const counts = await migrateStorage({
+    ...stores,
+    workDir: join(stores.folder, 'work'),
+    comparesBytes: true,
+    isNamed: ({ key }) => Promise.resolve(key === 'lost'),
+    deletesSource: true,
+  })
+  expect(counts).toMatchObject({ copied: 1, deleted: 3, unnamed: 1 })
+  expect(await filesIn(join(stores.folder, 'to', 'media'))).toEqual(['kept', 'lost'])
+  expect(await filesIn(join(stores.folder, 'to', 'intermediates'))).toEqual([])
+  expect(await filesIn(join(stores.folder, 'from', 'media'))).toEqual(['deleted'])
+})
+
+test('says which files rows name, and which not', async () => {
+  const media = await filesIn(app.settings.media.root)
+  const named = await Promise.all(media.map((key) => isNamed(app.app.db, { store: 'media', key })))
+  expect(media.filter((_key, index) => !named[index])).toEqual(['not ours.txt'])
+  const [original = ''] = await filesIn(app.settings.originalsDir)
+  expect(await isNamed(app.app.db, { store: 'originals', key: original })).toBe(true)
+  expect(await isNamed(app.app.db, { store: 'originals', key: 'other' })).toBe(false)
+})
+
+test('refuses a place where nothing is of what rows name', async () => {
+  const elsewhere = join(folder.path, 'typo')
+  const { code, stdout, stderr } = await move([
+    ...['--from-folder', elsewhere, '--to-folder', join(folder.path, 'nowhere')],
+  ])
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toContain(`None of the originals that the database names is at ${elsewhere}`)
 })
 
 test.each([

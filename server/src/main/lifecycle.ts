@@ -13,6 +13,7 @@ import { openDatabase } from '../db/database.ts'
 import { migrate } from '../db/migrate.ts'
 import { adviceOf, rootOf } from '../db/postgres.ts'
 import { AppError } from '../errors.ts'
+import { assertWhole } from '../moving/backup/empty-database.ts'
 import { inspectTools } from '../media/tools.ts'
 import { needMediaTools } from '../tasks/served-kinds.ts'
 
@@ -77,6 +78,7 @@ export async function prepare({ app, settings, log }: Launch): Promise<void> {
 export async function migrateOrExplain({ database }: Settings): Promise<string[]> {
   const db = await openDatabase(patient(database))
   try {
+    await assertWhole(db)
     return await migrate(db, database.kind)
   } catch (cause) {
     if (cause instanceof AppError && cause.code === 'misconfigured') throw cause

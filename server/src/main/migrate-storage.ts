@@ -3,6 +3,9 @@ import { join, resolve } from 'node:path'
 import type { S3Settings } from '../config/s3-settings.ts'
 import { readSettings, type Settings } from '../config/settings.ts'
 import { AppError } from '../errors.ts'
+import type { Database } from '../db/database.ts'
+import { isNamed } from '../moving/is-named.ts'
+import { listNamedObjects } from '../moving/named-objects.ts'
 import { localStores, openStores } from '../storage/stores.ts'
 import {
   migrateStorage,
@@ -50,12 +53,13 @@ export async function moveStorage(options: MigrateStorageOptions): Promise<void>
     if (options.deleteSource) {
       await assertNotInUse(from, settings)
       assertNoneGoesOn(from, await underWay())
-    }
+    } else await assertHasFiles(app.db, from, to)
     const counts = await migrateStorage({
       from: from.stores,
       to: to.stores,
       workDir: join(settings.tasks.workDir, scratchName('migrate')),
       comparesBytes: options.checksums,
+      isNamed: (object) => isNamed(app.db, object),
       deletesSource: options.deleteSource ?? false,
       onObject: (now) => line.show(sentence(now)),
     })
@@ -65,7 +69,7 @@ export async function moveStorage(options: MigrateStorageOptions): Promise<void>
       say(`${counted(counts.foreign, 'file')} of other programs stayed where they are.`)
     }
     if (options.deleteSource) {
-      say(`${from.name} is empty now.`)
+      say(whatIsLeft(from, counts))
       return
     }
     say(whatNext(from, to, options))
@@ -155,6 +159,28 @@ async function assertNotInUse(from: End, settings: Settings): Promise<void> {
   )
 }
 
+const SAMPLED = 50
+
+/** Where nothing is that rows name, a disk is not mounted, or it is another folder. */
+async function assertHasFiles(db: Database, from: End, to: End): Promise<void> {
+  const looked = { originals: 0, media: 0 }
+  const missing = { originals: 0, media: 0 }
+  for await (const { store, key } of listNamedObjects(db)) {
+    if (Math.min(looked.originals, looked.media) >= SAMPLED) break
+    if (looked[store] >= SAMPLED) continue
+    looked[store] += 1
+    const found = (await from.stores[store].find(key)) ?? (await to.stores[store].find(key))
+    if (found === null) missing[store] += 1
+  }
+  for (const store of ['originals', 'media'] as const) {
+    if (looked[store] === 0 || missing[store] < looked[store]) continue
+    throw new AppError(
+      'conflict',
+      `None of the ${store} that the database names is at ${from.name}, so nothing was copied: see whether that is the right place, and its disk mounted.`,
+    )
+  }
+}
+
 /** What of an upload has come to the bucket so far would go with the rest. */
 function assertNoneGoesOn(from: End, { inBucket }: UploadsUnderWay): void {
   if (!from.isBucket || inBucket === 0) return
@@ -167,6 +193,11 @@ function assertNoneGoesOn(from: End, { inBucket }: UploadsUnderWay): void {
 function sentence({ copied, copiedBytes, there, deleted }: MigrationCounts): string {
   const gone = deleted > 0 ? `, ${deleted} removed from the source` : ''
   return `${counted(copied, 'object')} copied (${inBytes(copiedBytes)}), ${there} there already${gone}.`
+}
+
+function whatIsLeft({ name }: End, { unnamed }: MigrationCounts): string {
+  if (unnamed === 0) return `${name} is empty now.`
+  return `${name} is empty now, but for ${counted(unnamed, 'file')} of what was deleted or replaced since: remove them by hand.`
 }
 
 function whatNext(from: End, to: End, options: MigrateStorageOptions): string {

@@ -12,13 +12,15 @@ export interface RestoreOptions {
   snapshot?: string
 }
 
+const MOST_TOLD = 20
+
 /** `videoflix restore`: into the database and the stores of the settings, whichever engine that is. */
 export async function restore(folder: string, options: RestoreOptions): Promise<void> {
   const { app, settings } = await launch()
   const line = progressLine()
   try {
     const backupDir = resolve(folder)
-    const { manifest, rows, objects, missing, migrated } = await restoreBackup({
+    const { manifest, rows, objects, missing, damaged, migrated } = await restoreBackup({
       db: app.db,
       engine: settings.database.kind,
       stores: { media: app.media, originals: app.originals },
@@ -34,6 +36,15 @@ export async function restore(folder: string, options: RestoreOptions): Promise<
     say(`Restored ${counted(rows, 'row')} of ${manifest.createdAt}.`)
     if (objects !== null) say(`Brought ${counted(objects, 'object')} back.`)
     for (const version of migrated) say(`applied ${version}`)
+    for (const { store, key } of damaged.slice(0, MOST_TOLD)) {
+      process.stderr.write(`damaged in the backup, and not brought back: ${store}/${key}\n`)
+    }
+    if (damaged.length > 0) {
+      say(
+        `${counted(damaged.length, 'object')} of the backup ${damaged.length === 1 ? 'is' : 'are'} not what was put there: bring them back from another backup, or upload the films again.`,
+      )
+      process.exitCode = 1
+    }
     if (missing > 0) {
       say(
         `${counted(missing, 'object')} that rows name are not there: run \`videoflix audit-library\`.`,

@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { forEachAtOnce } from '../moving/batches.ts'
 import { copyObject, type Route } from '../moving/copy-object.ts'
+import type { NamedObject } from '../moving/named-objects.ts'
 import { isKey, type ObjectStore } from '../ports/object-store/object-store.ts'
 
 /** The stores of an installation. */
@@ -21,7 +22,12 @@ export interface MigrationNeeds {
   workDir: string
   /** Whether bytes are compared besides sizes. */
   comparesBytes: boolean
-  /** Once all is there and equal, removes it from where it came. */
+  /** Whether a row names it. */
+  isNamed: (object: NamedObject) => Promise<boolean>
+  /**
+   * The target is in use: once all that is named is there and equal, removes everything from where it came. What was
+   * deleted at the target since does not come back.
+   */
   deletesSource: boolean
   onObject?: (counts: MigrationCounts) => void
 }
@@ -34,6 +40,8 @@ export interface MigrationCounts {
   /** Of another's making, by its name; left where it is. */
   foreign: number
   deleted: number
+  /** Neither at the target nor named by a row, so deleted or replaced since; left where it is. */
+  unnamed: number
 }
 
 const OBJECTS_AT_ONCE = 4
@@ -45,7 +53,7 @@ const PASSES = 5
  * not copied again. Throws `disk_full`, `unavailable` or `conflict`.
  */
 export async function migrateStorage(needs: MigrationNeeds): Promise<MigrationCounts> {
-  const counts = { copied: 0, copiedBytes: 0, there: 0, foreign: 0, deleted: 0 }
+  const counts = { copied: 0, copiedBytes: 0, there: 0, foreign: 0, deleted: 0, unnamed: 0 }
   await mkdir(needs.workDir, { recursive: true, mode: 0o700 })
   try {
     for (const name of STORE_NAMES) await needs.to[name].check()
@@ -67,10 +75,11 @@ export async function migrateStorage(needs: MigrationNeeds): Promise<MigrationCo
 }
 
 async function copyStore(
-  { from, to, workDir, comparesBytes, onObject }: MigrationNeeds,
+  needs: MigrationNeeds,
   name: StoreName,
   counts: MigrationCounts,
 ): Promise<void> {
+  const { from, to, workDir, comparesBytes, onObject } = needs
   const route: Route = { from: from[name], to: to[name], workDir, comparesBytes }
   await forEachAtOnce(from[name].list(''), OBJECTS_AT_ONCE, async (object) => {
     // A folder of media may have held other things before it was ours.
@@ -78,6 +87,7 @@ async function copyStore(
       counts.foreign += 1
       return
     }
+    if (!(await isToCome(needs, name, object.key))) return
     const outcome = await copyObject(route, object)
     if (outcome === 'copied') {
       counts.copied += 1
@@ -87,16 +97,31 @@ async function copyStore(
   })
 }
 
+/** Before the target is in use, everything is. What is made anew when it is missing need not come afterwards. */
+async function isToCome(
+  { to, isNamed, deletesSource }: MigrationNeeds,
+  store: StoreName,
+  key: string,
+): Promise<boolean> {
+  if (!deletesSource || (await to[store].find(key)) !== null) return true
+  return store !== 'intermediates' && (await isNamed({ store, key }))
+}
+
 /** Looks once more at each before it goes: nothing is removed that is not at the target. */
 async function emptySource(
-  { from, to, onObject }: MigrationNeeds,
+  needs: MigrationNeeds,
   name: StoreName,
   counts: MigrationCounts,
 ): Promise<void> {
+  const { from, to, onObject } = needs
   await forEachAtOnce(from[name].list(''), OBJECTS_AT_ONCE, async ({ key, sizeBytes }) => {
     if (!isKey(key)) return
     const there = await to[name].find(key)
-    if (there?.sizeBytes !== sizeBytes) {
+    if (there === null && name !== 'intermediates' && !(await isToCome(needs, name, key))) {
+      counts.unnamed += 1
+      return
+    }
+    if (there?.sizeBytes !== sizeBytes && name !== 'intermediates') {
       throw new AppError(
         'conflict',
         `${key} came while others were moved: run the command again, and nothing is lost.`,

@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database, Engine } from '../../db/database.ts'
-import { localStore } from '../../ports/object-store/local-store.ts'
+import { localStore, removeUnfinished } from '../../ports/object-store/local-store.ts'
 import type { ObjectStore } from '../../ports/object-store/object-store.ts'
 import { VERSION } from '../../version.ts'
 import { forEachAtOnce } from '../batches.ts'
@@ -48,6 +48,7 @@ const NAMED_FILE = 'named.jsonl'
 export async function createBackup(needs: BackupNeeds): Promise<Backup> {
   const { backupDir, keep } = needs
   return await whileLocked(backupDir, async (lock) => {
+    await removeUnfinished(join(backupDir, OBJECTS))
     const snapshot = await addSnapshot(needs, lock)
     const pruned =
       keep === null ? { snapshots: 0, objects: 0 } : await pruneBackup({ backupDir, lock }, keep)

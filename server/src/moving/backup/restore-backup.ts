@@ -4,15 +4,21 @@ import { transact, type Database, type Engine } from '../../db/database.ts'
 import { migrate, SCHEMA_VERSIONS } from '../../db/migrate.ts'
 import { AppError } from '../../errors.ts'
 import { localStore } from '../../ports/object-store/local-store.ts'
-import type { ObjectStore } from '../../ports/object-store/object-store.ts'
+import type { ObjectInfo, ObjectStore } from '../../ports/object-store/object-store.ts'
 import { forEachAtOnce, inBatches } from '../batches.ts'
-import { copyObject } from '../copy-object.ts'
+import { copyObject, sha256OfObject } from '../copy-object.ts'
 import { readJsonLines } from '../json-lines.ts'
 import type { NamedObject } from '../named-objects.ts'
 import { raiseLastIds } from '../sequences.ts'
-import { dropTables, isDatabaseInUse } from './empty-database.ts'
+import { dropTables, isDatabaseInUse, markUnderWay } from './empty-database.ts'
 import { insertRows } from './insert-rows.ts'
-import { objectLine, OBJECTS_FILE, readManifest, type Manifest } from './manifest.ts'
+import {
+  objectLine,
+  OBJECTS_FILE,
+  readManifest,
+  type Manifest,
+  type ObjectLine,
+} from './manifest.ts'
 import { readTables } from './schema.ts'
 import { settleRestored } from './settle-restored.ts'
 import { OBJECTS } from './snapshot-folders.ts'
@@ -42,6 +48,8 @@ export interface Restored {
   objects: number | null
   /** Objects that rows name, and that are neither in the backup nor in their store. */
   missing: number
+  /** Objects of the backup that are not what it lists, and were not brought back. */
+  damaged: NamedObject[]
   /** Versions of the schema that came after the backup. */
   migrated: string[]
 }
@@ -62,14 +70,15 @@ export async function restoreBackup(needs: RestoreNeeds): Promise<Restored> {
       'This database has accounts or videos. With --force they are lost, and the backup takes their place.',
     )
   }
-  const { objects, missing } = await restoreObjects(needs, manifest)
+  const { objects, missing, damaged } = await restoreObjects(needs, manifest)
+  await markUnderWay(db)
   await dropTables(db, engine)
   await migrate(db, engine, manifest.schema.at(-1))
   await restoreRows(needs, manifest)
   const migrated = await migrate(db, engine)
   await settleRestored(db, needs)
   const rows = manifest.tables.reduce((sum, { lines }) => sum + lines, 0)
-  return { manifest, rows, objects, missing, migrated }
+  return { manifest, rows, objects, missing, damaged, migrated }
 }
 
 function assertKnown({ schema, madeBy }: Manifest): void {
@@ -86,16 +95,20 @@ const OBJECTS_AT_ONCE = 4
 async function restoreObjects(
   { stores, backupDir, snapshot, workDir, onObject }: RestoreNeeds,
   manifest: Manifest,
-): Promise<{ objects: number | null; missing: number }> {
+): Promise<Pick<Restored, 'objects' | 'missing' | 'damaged'>> {
   let [done, copied, missing] = [0, 0, 0]
+  const damaged: NamedObject[] = []
   const { lines: all, areCopied } = manifest.objects
   await mkdir(workDir, { recursive: true, mode: 0o700 })
   const listed = readJsonLines(join(snapshot, OBJECTS_FILE))
   await forEachAtOnce(listed, OBJECTS_AT_ONCE, async (line) => {
-    const { store, key, sizeBytes } = objectLine.parse(line)
+    const listed = objectLine.parse(line)
+    const { store, key, sizeBytes } = listed
     const from = localStore(join(backupDir, OBJECTS, store))
     const kept = areCopied && sizeBytes !== null ? await from.find(key) : null
-    if (kept === null) {
+    const isWhole = kept !== null && (await isAsListed(from, kept, listed))
+    if (kept !== null && !isWhole) damaged.push({ store, key })
+    if (kept === null || !isWhole) {
       const there = await stores[store].find(key)
       if (there === null || (sizeBytes !== null && there.sizeBytes !== sizeBytes)) missing += 1
     } else {
@@ -106,7 +119,16 @@ async function restoreObjects(
     onObject?.(done, all)
   })
   await rm(workDir, { recursive: true, force: true })
-  return { objects: areCopied ? copied : null, missing }
+  return { objects: areCopied ? copied : null, missing, damaged }
+}
+
+async function isAsListed(
+  store: ObjectStore,
+  { key, sizeBytes }: ObjectInfo,
+  listed: ObjectLine,
+): Promise<boolean> {
+  if (sizeBytes !== listed.sizeBytes) return false
+  return listed.sha256 === undefined || (await sha256OfObject(store, key)) === listed.sha256
 }
 
 const ROWS_AT_ONCE = 100

@@ -4,6 +4,7 @@ import { forgetSteps } from '../../processing/step-rows.ts'
 import { STEP_TASKS } from '../../processing/step.ts'
 import { enqueue } from '../../tasks/queue.ts'
 import { subjectOf } from '../../videos/video-rows.ts'
+import { unmarkUnderWay } from './empty-database.ts'
 
 const DAY = 24 * 3_600_000
 
@@ -46,5 +47,6 @@ export async function settleRestored(
       .where('lease_owner', 'is not', null)
       .execute()
     await putOffSweep(trx, now, new Date(now.getTime() + DAYS_WITHOUT_SWEEP * DAY))
+    await unmarkUnderWay(trx)
   })
 }

@@ -98,6 +98,12 @@ export function localStore(root: string): ObjectStore {
 const UNFINISHED = '.unfinished'
 const isUnfinished = (key: string): boolean => key.endsWith(UNFINISHED)
 
+/** All that a killed process was about to place, however new: for a place that nobody writes to now. */
+export async function removeUnfinished(root: string): Promise<void> {
+  const names = await readdir(root, { recursive: true }).catch((): string[] => [])
+  for (const name of names.filter(isUnfinished)) await rm(join(root, name), { force: true })
+}
+
 const LONGEST_COPY_MS = 24 * 3_600_000
 
 /** A killed process leaves what it was about to place. Its bytes may be old, its name is not (ctime). */
