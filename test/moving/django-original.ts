@@ -10,7 +10,7 @@ import { temporaryFolder } from '../harness/temporary-folder.ts'
 export interface DjangoOriginal extends AsyncDisposable {
   url: string
   mediaRoot: string
-  addUser(user: Partial<DjangoUser> & { id: number; email: string }): Promise<void>
+  addUser(user: Partial<DjangoUser> & { id: number | bigint; email: string }): Promise<void>
   addVideo(video: Partial<DjangoVideo> & { id: number; title: string }): Promise<void>
   addFavorite(userId: number, videoId: number): Promise<void>
   /** Copies a file to a path below the folder of media. */
@@ -20,7 +20,7 @@ export interface DjangoOriginal extends AsyncDisposable {
 }
 
 interface DjangoUser {
-  id: number
+  id: number | bigint
   email: string
   username: string
   password: string

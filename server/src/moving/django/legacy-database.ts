@@ -15,7 +15,8 @@ export interface LegacyDatabase {
 
 const ROWS_AT_ONCE = 500
 
-type ReadPage = (table: string, after: number) => Promise<{ id: unknown }[]>
+/** Ids as exactly as they are stored: one that is rounded leads to the same page for ever. */
+type ReadPage = (table: string, after: unknown) => Promise<{ id: unknown }[]>
 
 /** `sqlite:` and a path, or a URL of PostgreSQL. Throws `misconfigured` with a sentence. */
 export async function openLegacyDatabase(url: string): Promise<LegacyDatabase> {
@@ -31,12 +32,12 @@ export async function openLegacyDatabase(url: string): Promise<LegacyDatabase> {
     : openSqlite(resolve(url.replace(/^sqlite:(\/\/)?/, '')))
 
   async function* rows(table: LegacyTable): AsyncGenerator {
-    for (let after = 0; ;) {
+    for (let after: unknown = 0; ;) {
       const page = await readPage(LEGACY_TABLES[table], after)
       yield* page
       const last = page.at(-1)
       if (!last) return
-      after = Number(last.id)
+      after = last.id
     }
   }
 
@@ -68,13 +69,25 @@ function openSqlite(file: string): { readPage: ReadPage; close: () => Promise<vo
     readPage: (table, after) =>
       new Promise((done) => {
         const query = `select * from "${table}" where id > ? order by id limit ${ROWS_AT_ONCE}`
-        done(database.prepare<[number], { id: unknown }>(query).all(after))
+        const page = database.prepare<[unknown], LegacyRow>(query).safeIntegers().all(after)
+        done(page.map(withNumbers))
       }),
     close: () => {
       database.close()
       return Promise.resolve()
     },
   }
+}
+
+type LegacyRow = Record<string, unknown> & { id: unknown }
+
+/** What no number holds exactly stays a `bigint`. */
+function withNumbers(row: LegacyRow): LegacyRow {
+  for (const [name, value] of Object.entries(row)) {
+    if (typeof value !== 'bigint') continue
+    if (Number.isSafeInteger(Number(value))) row[name] = Number(value)
+  }
+  return row
 }
 
 function openFile(file: string): Sqlite.Database {
@@ -92,7 +105,10 @@ function openFile(file: string): Sqlite.Database {
 async function openPostgres(
   url: string,
 ): Promise<{ readPage: ReadPage; close: () => Promise<void> }> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 })
+  const types = new pg.TypeOverrides()
+  // Our own connections take it for a number.
+  types.setTypeParser(pg.types.builtins.INT8, (text) => text)
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000, types })
   // A connection that breaks between two pages is the next page's failure.
   client.on('error', () => {})
   try {
