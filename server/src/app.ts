@@ -51,8 +51,10 @@ export async function createApp(needs: {
   backendOrigin: string
   log: Logger
   clock?: Clock
+  /** False where a database that goes away ends all there is to do, which tells it then. Default true. */
+  outlivesOutages?: boolean
 }): Promise<App> {
-  const foundation = await layFoundation({ clock: systemClock, ...needs })
+  const foundation = await layFoundation({ clock: systemClock, outlivesOutages: true, ...needs })
   const services = createServices(foundation)
   const { db, clock, redis, doorbell, stores, mailer, monitoring } = foundation
   const { originals, intermediates, media, bucket } = stores

@@ -1,5 +1,6 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { badFilm, film } from '../films.ts'
 import { Client } from '../harness/client.ts'
@@ -12,6 +13,8 @@ import { temporaryFolder, type TemporaryFolder } from '../harness/temporary-fold
 import { filesIn, SHORT } from '../videos/library.ts'
 import { outputs, standIn, type Outcome } from './commands.ts'
 
+const PASSWORD = 'correct horse battery'
+
 test('`migrate` may be repeated', async () => {
   await using folder = await temporaryFolder()
   const env = { DATA_DIR: folder.path }
@@ -19,6 +22,32 @@ test('`migrate` may be repeated', async () => {
   expect(first).toMatchObject({ code: 0, stdout: expect.stringMatching(/^applied 0001-first/) })
   const second = await outputs(['migrate'], env)
   expect(second).toMatchObject({ code: 0, stdout: 'The schema is up to date.\n' })
+})
+
+describe('a database that cannot be used is told in one line', () => {
+  let folder: TemporaryFolder
+  let env: Record<string, string>
+  let backup: string
+  beforeAll(async () => {
+    folder = await temporaryFolder()
+    env = { DATA_DIR: join(folder.path, 'data') }
+    backup = join(folder.path, 'backup')
+    for (const args of [['migrate'], ['backup', backup]]) await outputs(args, env)
+  })
+  afterAll(() => folder.remove())
+
+  test('where it goes away during a command', async () => {
+    const other = new Sqlite(join(folder.path, 'data', 'videoflix.sqlite3'))
+    other.exec('begin immediate')
+    const outcome = await outputs(['restore', backup], env)
+    other.close()
+    expect(outcome).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'videoflix: The database cannot be used now (database is locked). Run this again once it can.\n',
+    })
+  })
 })
 
 describe('`createsuperuser`', () => {
@@ -29,27 +58,29 @@ describe('`createsuperuser`', () => {
   afterAll(() => folder.remove())
   const create = (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
     outputs(['createsuperuser', ...args], { DATA_DIR: folder.path, ...env })
-  const password = 'correct horse battery'
 
   test('makes one from options, who can sign in', async () => {
-    const made = await create(['--email', ' Root@Example.com ', '--password', password])
+    const made = await create(['--email', ' Root@Example.com ', '--password', PASSWORD])
     expect(made).toMatchObject({ code: 0, stdout: 'Superuser root@example.com was made.\n' })
     await using server = await startServer({ env: { DATA_DIR: folder.path } })
     const client = new Client(server.url)
-    const reply = await client.post('/users/login/', { email: 'root@example.com', password })
+    const reply = await client.post('/users/login/', {
+      email: 'root@example.com',
+      password: PASSWORD,
+    })
     expect(reply.status).toBe(200)
     expect((await client.get('/admin/api/videos/')).status).toBe(200)
     expect(server.output()).not.toContain('A first superuser')
   })
 
   test('makes one from the environment', async () => {
-    const env = { DJANGO_SUPERUSER_EMAIL: 'env@example.com', DJANGO_SUPERUSER_PASSWORD: password }
+    const env = { DJANGO_SUPERUSER_EMAIL: 'env@example.com', DJANGO_SUPERUSER_PASSWORD: PASSWORD }
     expect(await create([], env)).toMatchObject({ code: 0 })
   })
 
   test.each([
-    ['an address that is taken', ['--email', 'env@example.com', '--password', password], 'already'],
-    ['no address', ['--email', 'nobody', '--password', password], 'valid email'],
+    ['an address that is taken', ['--email', 'env@example.com', '--password', PASSWORD], 'already'],
+    ['no address', ['--email', 'nobody', '--password', PASSWORD], 'valid email'],
     ['a weak password', ['--email', 'a@example.com', '--password', 'short'], 'password'],
     ['nothing said and nobody to ask', [], '--email'],
   ])('refuses %s in one line', async (_name, args, reason) => {

@@ -11,6 +11,7 @@ import type { DatabaseSettings } from '../config/database-settings.ts'
 import { originOf, readSettings, type Settings } from '../config/settings.ts'
 import { openDatabase } from '../db/database.ts'
 import { migrate } from '../db/migrate.ts'
+import { DatabaseAway } from '../db/outage.ts'
 import { adviceOf, rootOf } from '../db/postgres.ts'
 import { AppError } from '../errors.ts'
 import { assertWhole } from '../moving/backup/empty-database.ts'
@@ -51,7 +52,8 @@ export async function launch(
   settings.database = databaseFor(kind, settings.database)
   const backendOrigin =
     settings.backendOrigin ?? originOf(settings.listen.host, settings.listen.port)
-  const app = await createApp({ settings, backendOrigin, log })
+  const outlivesOutages = kind === 'service'
+  const app = await createApp({ settings, backendOrigin, log, outlivesOutages })
   return { settings, backendOrigin, log, app }
 }
 
@@ -142,6 +144,9 @@ export function endOnSignal(log: Logger, end: () => Promise<void>, delayMs = 0):
 
 /** What went wrong in one line for an operator; a stack only for what we did not foresee. */
 export function explain(error: unknown): string {
+  if (error instanceof DatabaseAway) {
+    return `The database cannot be used now (${rootOf(error).message}). Run this again once it can.`
+  }
   if (error instanceof AppError) {
     const fields = Object.entries(error.fields ?? {}).map(
       ([name, texts]) => `${name}: ${texts.join(' ')}`,

@@ -44,11 +44,12 @@ export async function layFoundation(needs: {
   backendOrigin: string
   log: Logger
   clock: Clock
+  outlivesOutages: boolean
 }): Promise<Foundation> {
-  const { settings, log, clock } = needs
+  const { settings, log, clock, outlivesOutages } = needs
   const secret = settings.secretKey ?? (await keptSecret(settings.dataDir))
   const keys = deriveKeys(secret, settings.secretKeyFallbacks)
-  const db = await openDatabase(settings.database, log)
+  const db = await openDatabase(settings.database, outlivesOutages ? log : undefined)
   const redis = await linkToRedis(settings, log)
   const doorbell: Doorbell = redis ? redisDoorbell(redis) : inProcessDoorbell()
   const sharedCounters = redis && redisCounters(redis, keys.signing('counters'))
