@@ -36,6 +36,23 @@ describe('a database that cannot be used is told in one line', () => {
   })
   afterAll(() => folder.remove())
 
+  test('before anything is restored', async () => {
+    const garbage = join(folder.path, 'garbage')
+    await mkdir(garbage)
+    await writeFile(join(garbage, 'videoflix.sqlite3'), 'This is no database.'.repeat(100))
+    const nobody = `postgres://videoflix:a-secret@127.0.0.1:${await freePort()}/videoflix`
+    const unusable: [Record<string, string>, string][] = [
+      [{ DATA_DIR: garbage }, '(file is not a database) at'],
+      [{ ...env, DATABASE_URL: nobody }, 'ECONNREFUSED'],
+    ]
+    for (const [settings, reason] of unusable) {
+      const { code, stderr } = await outputs(['restore', backup], settings)
+      expect(code).toBe(1)
+      expect(stderr.trim().split('\n')).toEqual([expect.stringContaining(reason)])
+      expect(stderr).toMatch(/^videoflix: The database cannot be used .*: check /)
+    }
+  })
+
   test('where it goes away during a command', async () => {
     const other = new Sqlite(join(folder.path, 'data', 'videoflix.sqlite3'))
     other.exec('begin immediate')

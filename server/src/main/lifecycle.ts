@@ -3,6 +3,7 @@ import { access, constants, mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { pino, type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import { createApp, type App } from '../app.ts'
@@ -87,6 +88,15 @@ export async function migrateOrExplain({ database }: Settings): Promise<string[]
     throw new AppError('misconfigured', tellUnusable(database, cause), { cause })
   } finally {
     await db.destroy()
+  }
+}
+
+/** For what does not migrate first. Throws `misconfigured`. */
+export async function assertUsable({ app, settings: { database } }: Launch): Promise<void> {
+  try {
+    await sql`select 1`.execute(app.db)
+  } catch (cause) {
+    throw new AppError('misconfigured', tellUnusable(database, cause), { cause })
   }
 }
 

@@ -3,7 +3,7 @@ import { restoreBackup } from '../moving/backup/restore-backup.ts'
 import { DAYS_WITHOUT_SWEEP } from '../moving/backup/settle-restored.ts'
 import { findSnapshot } from '../moving/backup/snapshot-folders.ts'
 import { scratchName } from '../processing/scratch.ts'
-import { launch } from './lifecycle.ts'
+import { assertUsable, launch } from './lifecycle.ts'
 import { counted, progressLine } from './progress-line.ts'
 
 export interface RestoreOptions {
@@ -16,9 +16,11 @@ const MOST_TOLD = 20
 
 /** `videoflix restore`: into the database and the stores of the settings, whichever engine that is. */
 export async function restore(folder: string, options: RestoreOptions): Promise<void> {
-  const { app, settings } = await launch()
+  const launched = await launch()
+  const { app, settings } = launched
   const line = progressLine()
   try {
+    await assertUsable(launched)
     const backupDir = resolve(folder)
     const { manifest, rows, objects, missing, damaged, migrated } = await restoreBackup({
       db: app.db,
