@@ -8,6 +8,7 @@ import {
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createLibraryAudit } from '../../server/src/library-audit/audit-library.ts'
+import { timeOfStore } from '../../server/src/library-audit/store-clock.ts'
 import { sweepOrphansHandler } from '../../server/src/library-audit/sweep-orphans.ts'
 import { inProcessDoorbell } from '../../server/src/ports/doorbell/in-process.ts'
 import { newId } from '../../server/src/ports/ids.ts'
@@ -16,6 +17,7 @@ import { newOwner } from '../../server/src/tasks/owner.ts'
 import { servedKinds } from '../../server/src/tasks/served-kinds.ts'
 import type { Handlers } from '../../server/src/tasks/task.ts'
 import { createWorker } from '../../server/src/tasks/worker.ts'
+import { startS3Proxy } from '../faults/s3-proxy.ts'
 import { beginUpload } from '../moving/installation.ts'
 import { startApp, TestClock, type TestApp } from '../harness/app.ts'
 import { hasS3 } from '../harness/s3.ts'
@@ -149,8 +151,6 @@ describe.skipIf(!hasS3)('what belongs to nothing in a bucket', () => {
       'work/900/900/1-1/video.mp4',
       `work/${pendingVideoId}/900/1-1/video.mp4`,
       `work/uploads/${newId()}/${newId()}`,
-      // The look at the store's clock.
-      `work/0/0/0-0/${newId()}`,
     ]
     for (const key of lost) await put(key)
     const lostParts = [`originals/${newId()}`, `originals/${newId()}`]
@@ -168,6 +168,25 @@ describe.skipIf(!hasS3)('what belongs to nothing in a bucket', () => {
     const told = logs.filter(({ msg }) => msg === 'removed what belongs to nothing')
     expect(told.map(({ key }) => `originals/${String(key)}`).sort()).toEqual(lostParts.sort())
     expect(told.map(({ store }) => store)).toEqual(['multiparts', 'multiparts'])
+  })
+
+  test('goes as well where a look at the stores was cut off', async () => {
+    await using proxy = await startS3Proxy(app.settings.s3!.endpoint!)
+    const stores = await openStores({
+      ...app.settings,
+      s3: { ...app.settings.s3!, endpoint: proxy.endpoint },
+    })
+    proxy.rule = ({ operation }) => (operation === 'DeleteObject' ? { kind: 'reset' } : null)
+    const { originals, intermediates, media, bucket } = stores
+    await Promise.allSettled([
+      ...[originals, intermediates, media].map((store) => store.check()),
+      bucket!.checkDelivery(),
+      timeOfStore(intermediates, app.settings.tasks.workDir, AbortSignal.timeout(60_000)),
+    ])
+    stores.close()
+    expect(await objects()).toHaveLength(wanted.objects.length + 5)
+    await sweep(DAY + HOUR)
+    expect(await objects()).toEqual(wanted.objects)
   })
 
   test('goes as well where a large file was being stored by a worker that was killed', async () => {

@@ -1,9 +1,9 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
-import { newId } from '../ports/ids.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
 import { scratchName } from '../processing/scratch.ts'
+import { probeKeys } from '../storage/probe-keys.ts'
 
 /**
  * What time it is where objects are dated: how old they are is a question for that clock. One of ours may be wrong by
@@ -14,9 +14,7 @@ export async function timeOfStore(
   workDir: string,
   signal: AbortSignal,
 ): Promise<Date> {
-  const id = newId()
-  // Of no source: what a killed process leaves is an orphan itself.
-  const key = `0/0/0-0/${id}`
+  const key = probeKeys.work()
   const path = join(workDir, scratchName('clock'))
   await mkdir(workDir, { recursive: true })
   try {

@@ -13,6 +13,7 @@ import { s3MultipartUploads } from '../ports/object-store/s3-multipart.ts'
 import { addressOf, createS3Urls } from '../ports/object-store/s3-presign.ts'
 import { s3Store, type ObjectHeaders } from '../ports/object-store/s3-store.ts'
 import { mediaTypeOf } from './media-type.ts'
+import { probeKeys } from './probe-keys.ts'
 import { createS3MediaUrls } from './s3-media-urls.ts'
 import type { SignedUrls } from './signed-urls.ts'
 import type { Stores } from './stores.ts'
@@ -32,8 +33,15 @@ export async function openS3Stores(settings: S3Settings, cacheDir: string): Prom
     media: `${prefix}media/`,
   }
 
-  const storeAt = (place: string, headersOf: (key: string) => ObjectHeaders): ObjectStore =>
-    s3Store({ client, bucket, prefix: place, cache, headersOf })
+  const storeAt = (
+    place: keyof typeof prefixes,
+    headersOf: (key: string) => ObjectHeaders,
+  ): ObjectStore =>
+    s3Store({
+      ...{ client, bucket, cache, headersOf },
+      prefix: prefixes[place],
+      probeKey: probeKeys[place],
+    })
   const uploadsAt = (place: string) => s3MultipartUploads({ client, bucket, prefix: place, urls })
 
   const ofMedia = (key: string): ObjectHeaders => ({
@@ -43,7 +51,7 @@ export async function openS3Stores(settings: S3Settings, cacheDir: string): Prom
       : 'public, max-age=31536000, immutable',
   })
   const ofOthers = (): ObjectHeaders => ({ contentType: 'application/octet-stream' })
-  const media = storeAt(prefixes.media, ofMedia)
+  const media = storeAt('media', ofMedia)
   const mediaUrls = createS3MediaUrls({ urls, prefix: prefixes.media, signs: signsUrls })
 
   async function tidy(now: Date): Promise<void> {
@@ -55,8 +63,8 @@ export async function openS3Stores(settings: S3Settings, cacheDir: string): Prom
   }
 
   return {
-    originals: storeAt(prefixes.originals, ofOthers),
-    intermediates: storeAt(prefixes.work, ofOthers),
+    originals: storeAt('originals', ofOthers),
+    intermediates: storeAt('work', ofOthers),
     media,
     bucket: {
       origin: new URL(addressOf(settings).base).origin,
@@ -130,8 +138,8 @@ async function checkDelivery(needs: {
   plainUrl: (key: string) => string
 }): Promise<void> {
   const { media, mediaUrls, cacheDir, plainUrl } = needs
-  const key = `check-${newId()}`
-  const path = join(cacheDir, `${key}.unfinished`)
+  const key = probeKeys.media()
+  const path = join(cacheDir, `check-${newId()}.unfinished`)
   const url = mediaUrls.urlUntil(key, soon())
   try {
     await mkdir(cacheDir, { recursive: true })

@@ -17,6 +17,7 @@ import {
 import { hasS3, startS3, type S3 } from '../../../../test/harness/s3.ts'
 import { temporaryFolder, type TemporaryFolder } from '../../../../test/harness/temporary-folder.ts'
 import { s3Settings, type S3Settings } from '../../config/s3-settings.ts'
+import { newId } from '../ids.ts'
 import { localCache } from './local-cache.ts'
 import { keysOf } from './object-store.contract.ts'
 import type { ObjectStore } from './object-store.ts'
@@ -105,7 +106,7 @@ describe.skipIf(!hasS3)('between us and S3', () => {
     cacheFolder = join(folder.path, `cache-${(caches += 1)}`)
     const cache = localCache({ folder: cacheFolder, limitBytes: 1e9 })
     const headersOf = () => ({ contentType: 'video/mp4' })
-    store = s3Store({ client, bucket, prefix: '', cache, headersOf })
+    store = s3Store({ client, bucket, prefix: '', cache, headersOf, probeKey: newId })
     const urls = createS3Urls({ settings, credentials: () => settings.credentials! })
     uploads = s3MultipartUploads({ client, bucket, prefix: '', urls })
   }

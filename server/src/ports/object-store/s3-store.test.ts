@@ -15,6 +15,7 @@ import { hasS3, startS3, type S3 } from '../../../../test/harness/s3.ts'
 import { temporaryFolder, type TemporaryFolder } from '../../../../test/harness/temporary-folder.ts'
 import { until } from '../../../../test/videos/library.ts'
 import { s3Settings, type S3Settings } from '../../config/s3-settings.ts'
+import { newId } from '../ids.ts'
 import { localCache } from './local-cache.ts'
 import { keysOf, testObjectStore } from './object-store.contract.ts'
 import type { ObjectStore } from './object-store.ts'
@@ -58,6 +59,7 @@ describe.skipIf(!hasS3)('an S3 bucket', () => {
       prefix,
       cache,
       headersOf: () => ({ contentType: 'video/mp4' }),
+      probeKey: newId,
     })
   }
 

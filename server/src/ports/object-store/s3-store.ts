@@ -8,7 +8,6 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { AppError } from '../../errors.ts'
-import { newId } from '../ids.ts'
 import type { LocalCache } from './local-cache.ts'
 import { assertKey, isKey, type ObjectInfo, type ObjectStore } from './object-store.ts'
 import { downloadFromS3 } from './s3-download.ts'
@@ -35,8 +34,10 @@ export function s3Store(needs: {
   prefix: string
   cache: LocalCache
   headersOf: (key: string) => ObjectHeaders
+  /** A new key for `check`, under which a killed one may leave an object. */
+  probeKey: () => string
 }): ObjectStore {
-  const { client, bucket: Bucket, prefix, cache, headersOf } = needs
+  const { client, bucket: Bucket, prefix, cache, headersOf, probeKey } = needs
 
   const at = (key: string): { Bucket: string; Key: string } => {
     assertKey(key)
@@ -128,7 +129,7 @@ export function s3Store(needs: {
     list,
 
     async check() {
-      const probe = { Bucket, Key: `${prefix}.check-${newId()}` }
+      const probe = at(probeKey())
       await inOurWords(async () => {
         await client.send(new PutObjectCommand({ ...probe, Body: 'Videoflix was here.' }))
         await client.send(new DeleteObjectCommand(probe))
