@@ -1,3 +1,5 @@
+import { open } from 'node:fs/promises'
+import { AppError } from '../../errors.ts'
 import { MediaFailure } from '../../media/failure.ts'
 import type { MediaTools } from '../../media/tools.ts'
 import type { LegacyFile, LegacyMedia } from './legacy-media.ts'
@@ -44,11 +46,32 @@ export async function findFiles(media: LegacyMedia, video: LegacyVideo): Promise
     else if (isKnown) notices.push(`its ${quality} is not there`)
     else notices.push(`${quality} is no quality that we know`)
   }
-  const image = await media.find(video.image_file)
-  if (image === null && video.image_file !== '') {
-    notices.push(`its picture ${video.image_file} is not there: one is made of the film`)
-  }
+  const image = await findPicture(media, video, notices)
   return { original, renditions, image, notices }
+}
+
+/** A film is worth having without it. */
+async function findPicture(
+  media: LegacyMedia,
+  { image_file: told }: LegacyVideo,
+  notices: string[],
+): Promise<LegacyFile | null> {
+  try {
+    const image = await media.find(told)
+    if (image === null && told !== '') {
+      notices.push(`its picture ${told} is not there: one is made of the film`)
+    }
+    return image
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    notices.push(tellUnreadable(told, error))
+    return null
+  }
+}
+
+function tellUnreadable(picture: string, error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  return `its picture ${picture} cannot be read (${code ?? message}): one is made of the film`
 }
 
 export interface InspectionNeeds {
@@ -74,9 +97,21 @@ export async function inspectFiles(needs: InspectionNeeds, files: LegacyFiles): 
   return {
     original: path === null ? null : { path, name: files.original?.name ?? '', film },
     renditions: renditions.sort((one, other) => rank(one) - rank(other)),
-    image: (await files.image?.fetch(workDir)) ?? null,
+    image: files.image && (await openPicture(await files.image.fetch(workDir), notices)),
     failure,
     notices,
+  }
+}
+
+/** Null where it cannot be read, which shows no sooner. */
+async function openPicture(path: string, notices: string[]): Promise<string | null> {
+  try {
+    await using file = await open(path)
+    await file.read(Buffer.alloc(1), 0, 1, 0)
+    return path
+  } catch (error) {
+    notices.push(tellUnreadable(path, error))
+    return null
   }
 }
 
