@@ -8,7 +8,7 @@ import { openLegacyDatabase } from '../moving/django/legacy-database.ts'
 import { openLegacyFolder } from '../moving/django/legacy-files.ts'
 import type { LegacyMedia } from '../moving/django/legacy-media.ts'
 import { reprocessImported } from '../moving/django/reprocess.ts'
-import type { ImportReport } from '../moving/django/report.ts'
+import { onOneLine, type ImportReport } from '../moving/django/report.ts'
 import { legacyS3Settings } from './legacy-s3-settings.ts'
 import { scratchName } from '../processing/scratch.ts'
 import { launch, migrateOrExplain } from './lifecycle.ts'
@@ -116,14 +116,14 @@ async function assertFolder(root: string): Promise<void> {
 
 function reportTo(line: ProgressLine): ImportReport {
   return {
-    progress: (text) => line.show(text),
+    progress: (text) => line.show(onOneLine(text)),
     notice(text) {
       line.end()
-      say(text)
+      say(onOneLine(text))
     },
     leftOut(text) {
       line.end()
-      process.stderr.write(`left out: ${text}\n`)
+      process.stderr.write(`left out: ${onOneLine(text)}\n`)
       process.exitCode = 1
     },
   }
