@@ -25,3 +25,10 @@ describe.each(BACKENDS)('the database of the original, on %s', (backend) => {
     expect(found).toEqual(ids.map((id) => [String(id), typeof id === 'number']))
   })
 })
+
+test('what is no URL is told', async () => {
+  await expect(openLegacyDatabase('postgres://a:b@:::bad/x')).rejects.toMatchObject({
+    code: 'misconfigured',
+    message: 'PostgreSQL does not let us in (Invalid URL): check --database-url.',
+  })
+})

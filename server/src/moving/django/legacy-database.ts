@@ -105,22 +105,13 @@ function openFile(file: string): Sqlite.Database {
 async function openPostgres(
   url: string,
 ): Promise<{ readPage: ReadPage; close: () => Promise<void> }> {
-  const types = new pg.TypeOverrides()
-  // Our own connections take it for a number.
-  types.setTypeParser(pg.types.builtins.INT8, (text) => text)
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000, types })
-  // A connection that breaks between two pages is the next page's failure.
-  client.on('error', () => {})
-  try {
-    await client.connect()
-    await client.query('set default_transaction_read_only = on')
-  } catch (cause) {
+  const client = await connect(url).catch((cause: unknown) => {
     throw new AppError(
       'misconfigured',
       `PostgreSQL does not let us in (${(cause as Error).message}): check --database-url.`,
       { cause },
     )
-  }
+  })
   return {
     async readPage(table, after) {
       const query = `select * from "${table}" where id > $1 order by id limit ${ROWS_AT_ONCE}`
@@ -128,4 +119,17 @@ async function openPostgres(
     },
     close: () => client.end(),
   }
+}
+
+/** Throws also for what is no URL. */
+async function connect(url: string): Promise<pg.Client> {
+  const types = new pg.TypeOverrides()
+  // Our own connections take it for a number.
+  types.setTypeParser(pg.types.builtins.INT8, (text) => text)
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000, types })
+  // A connection that breaks between two pages is the next page's failure.
+  client.on('error', () => {})
+  await client.connect()
+  await client.query('set default_transaction_read_only = on')
+  return client
 }
