@@ -1,5 +1,5 @@
 import { email as emailField, normaliseEmail } from '@videoflix/contract'
-import { transact, type Database, type Engine } from '../../db/database.ts'
+import { isUniqueViolation, transact, type Database, type Engine } from '../../db/database.ts'
 import { raiseLastIds } from '../sequences.ts'
 import type { LegacyDatabase } from './legacy-database.ts'
 import { legacyUser, type LegacyUser } from './legacy-rows.ts'
@@ -40,7 +40,12 @@ export async function importUsers(needs: ImportNeeds): Promise<Imported> {
     const verdict = await judge(needs, user, owners, erased)
     if (verdict === 'known') imported.known.add(user.id)
     else if (verdict === 'new') {
-      if (!needs.isDryRun) await insert(needs, user)
+      if (!needs.isDryRun && !(await insert(needs, user))) {
+        report.leftOut(
+          `user ${user.id} (${user.email}): somebody took its number or address: run this again`,
+        )
+        continue
+      }
       imported.added.add(user.id)
       if (!isVerifiable(user.password)) {
         report.notice(
@@ -111,7 +116,18 @@ async function erasedUsers(db: Database): Promise<Set<number>> {
   return new Set(rows.flatMap(({ user_id: id }) => (id === null || ownIds.has(id) ? [] : id)))
 }
 
-async function insert({ db, engine }: ImportNeeds, user: LegacyUser): Promise<void> {
+/** False where somebody else, such as another import, has taken the number or the address meanwhile. */
+async function insert(needs: ImportNeeds, user: LegacyUser): Promise<boolean> {
+  try {
+    await insertRow(needs, user)
+    return true
+  } catch (error) {
+    if (isUniqueViolation(error)) return false
+    throw error
+  }
+}
+
+async function insertRow({ db, engine }: ImportNeeds, user: LegacyUser): Promise<void> {
   const address = normaliseEmail(user.email)
   await transact(db, async (trx) => {
     await trx
