@@ -29,10 +29,20 @@ export function legacyS3Settings(
       'It is not known where the bucket of the original is: set LEGACY_AWS_S3_REGION_NAME, or LEGACY_AWS_S3_ENDPOINT_URL if it is not at AWS.',
     )
   }
-  const settings = s3Settings({ ...env, USE_S3_MEDIA: true, AWS_STORAGE_BUCKET_NAME: bucket })
+  const settings = s3Settings({
+    ...env,
+    ...timeoutOf(variables),
+    ...{ USE_S3_MEDIA: true, AWS_STORAGE_BUCKET_NAME: bucket },
+  })
   if (settings === null) throw new Error('a bucket without settings')
   const prefix = folder.replaceAll(/^\/+|\/+$/g, '')
   return { ...settings, prefix: prefix === '' ? '' : `${prefix}/` }
+}
+
+/** What is no time was refused with the other settings. */
+function timeoutOf(variables: Record<string, string | undefined>): { S3_TIMEOUT?: number } {
+  const { data } = S3_ENV.S3_TIMEOUT.safeParse(variables['S3_TIMEOUT']?.trim())
+  return data === undefined ? {} : { S3_TIMEOUT: data }
 }
 
 function read(
