@@ -10,6 +10,7 @@ import { AppError } from '../../errors.ts'
 import { newId } from '../../ports/ids.ts'
 import { createS3Client } from '../../ports/object-store/s3-client.ts'
 import { downloadFromS3 } from '../../ports/object-store/s3-download.ts'
+import { asS3Error, reasonOf } from '../../ports/object-store/s3-errors.ts'
 import type { LegacyFile, LegacyMedia } from './legacy-media.ts'
 import { namesMeantBy } from './legacy-names.ts'
 
@@ -91,14 +92,27 @@ function clientWithoutKey(settings: S3Settings): S3Client {
 }
 
 function unreadable(cause: unknown, bucket: string): AppError {
-  const { name, message, code } = cause as S3ServiceException & { code?: string }
-  const reason = [code ?? name, message]
-    .filter((text) => text && text !== 'UnknownError')
-    .join(': ')
+  const reason = cause instanceof AppError ? cause.message : reasonOf(cause)
+  if (isAway(cause)) {
+    return new AppError(
+      'unavailable',
+      `The bucket ${bucket} of the original does not answer as it should (${reason}): run this again once it does, or check the endpoint in LEGACY_AWS_… or AWS_….`,
+      { cause },
+    )
+  }
   return new AppError(
     'misconfigured',
     `The bucket ${bucket} of the original cannot be read (${reason}): check --media-s3 and the key in LEGACY_AWS_… or AWS_…, which needs s3:GetObject and s3:ListBucket.`,
     { cause },
+  )
+}
+
+/** No key would help. */
+function isAway(cause: unknown): boolean {
+  const error = asS3Error(cause)
+  const status = statusOf(cause) ?? 0
+  return (
+    error instanceof AppError && error.code === 'unavailable' && !(status >= 400 && status < 500)
   )
 }
 

@@ -4,10 +4,10 @@ import { GetObjectCommand, HeadObjectCommand, S3Client } from '@aws-sdk/client-s
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inOurWords } from './s3-errors.ts'
 
-let answer: { type?: string; body: string; requestId?: string }
+let answer: { status?: number; type?: string; body: string; requestId?: string }
 const server = createServer((_request, response) => {
-  const { type, requestId, body } = answer
-  response.writeHead(404, {
+  const { status = 404, type, requestId, body } = answer
+  response.writeHead(status, {
     ...(type && { 'content-type': type }),
     ...(requestId && { 'x-amz-request-id': requestId }),
   })
@@ -56,5 +56,13 @@ describe.each(['GET', 'HEAD'] as const)('a 404 that answers %s', (method) => {
   ])('of S3 says that there is no such object: %o', async (ofS3) => {
     answer = ofS3
     expect(await code()).toBe('not_found')
+  })
+})
+
+test.each([500, 503])('a HEAD that is answered %d tells that', async (status) => {
+  answer = { status, body: '' }
+  await expect(inOurWords<unknown>(READS.HEAD)).rejects.toMatchObject({
+    code: 'unavailable',
+    message: `S3 cannot be used now: HTTP ${status}`,
   })
 })

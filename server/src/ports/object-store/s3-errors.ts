@@ -43,7 +43,7 @@ const TRANSIENT =
 
 /** An error of the SDK in our words; any other as it is. */
 export function asS3Error(cause: unknown): unknown {
-  const { name = '', message = '', code = '', $metadata } = cause as S3Failure
+  const { name = '', code = '', $metadata } = cause as S3Failure
   const status = $metadata?.httpStatusCode
   const sentence = SENTENCES[name]
   if (sentence) return new AppError('misconfigured', sentence, { cause })
@@ -58,11 +58,18 @@ export function asS3Error(cause: unknown): unknown {
   if (status === 301 || status === 307) return new AppError('misconfigured', REGION, { cause })
   if (isNoS3(cause, status)) return new AppError('misconfigured', ADDRESS, { cause })
   if (status !== undefined || name === 'TimeoutError' || TRANSIENT.test(code)) {
-    return new AppError('unavailable', `S3 cannot be used now: ${code || name} ${message}`.trim(), {
-      cause,
-    })
+    return new AppError('unavailable', `S3 cannot be used now: ${reasonOf(cause)}`, { cause })
   }
   return cause
+}
+
+/** What the SDK has no word for, such as every answer to HEAD, is told by its status. */
+export function reasonOf(cause: unknown): string {
+  const { name = '', message = '', code = '', $metadata } = cause as S3Failure
+  const words = [code || name, message].filter((text) => !/^(Unknown(Error)?)?$/.test(text))
+  const status = $metadata?.httpStatusCode
+  if (words.length > 0) return words.join(' ')
+  return status === undefined ? 'it gave no reason' : `HTTP ${status}`
 }
 
 /**
