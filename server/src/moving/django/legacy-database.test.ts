@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BACKENDS } from '../../../../test/harness/app.ts'
 import { startDatabases, type Databases } from '../../../../test/harness/database.ts'
+import { startPostgres } from '../../../../test/harness/postgres.ts'
+import { has } from '../../../../test/harness/programs.ts'
 import { aDjangoOriginal } from '../../../../test/moving/django-original.ts'
+import { databaseSettings } from '../../config/database-settings.ts'
 import { openLegacyDatabase } from './legacy-database.ts'
 import { legacyUser } from './legacy-rows.ts'
 
@@ -24,6 +27,21 @@ describe.each(BACKENDS)('the database of the original, on %s', (backend) => {
     await legacy.close()
     expect(found).toEqual(ids.map((id) => [String(id), typeof id === 'number']))
   })
+})
+
+test.skipIf(!has('postgres'))('one that goes away is told in a sentence', async () => {
+  await using postgres = await startPostgres()
+  const settings = databaseSettings({ DATABASE_URL: await postgres.databaseUrl() }, '')
+  await using original = await aDjangoOriginal(settings)
+  const legacy = await openLegacyDatabase(original.url)
+  await postgres.kill()
+  await expect(legacy.rows('users').next()).rejects.toMatchObject({
+    code: 'unavailable',
+    message: expect.stringMatching(
+      /^The database of the original cannot be read any more \(.+\): run/,
+    ),
+  })
+  await legacy.close()
 })
 
 test('what is no URL is told', async () => {

@@ -33,7 +33,7 @@ export async function openLegacyDatabase(url: string): Promise<LegacyDatabase> {
 
   async function* rows(table: LegacyTable): AsyncGenerator {
     for (let after: unknown = 0; ;) {
-      const page = await readPage(LEGACY_TABLES[table], after)
+      const page = await readPage(LEGACY_TABLES[table], after).catch(tellAway)
       yield* page
       const last = page.at(-1)
       if (!last) return
@@ -41,18 +41,26 @@ export async function openLegacyDatabase(url: string): Promise<LegacyDatabase> {
     }
   }
 
-  const legacy = { rows, close }
-  await assertTables(legacy).catch(async (error: unknown) => {
+  await assertTables(readPage).catch(async (error: unknown) => {
     await close()
     throw error
   })
-  return legacy
+  return { rows, close }
 }
 
-async function assertTables(legacy: LegacyDatabase): Promise<void> {
+/** It could be read when it was opened. */
+function tellAway(cause: unknown): never {
+  throw new AppError(
+    'unavailable',
+    `The database of the original cannot be read any more (${(cause as Error).message}): run this again once it can. What was taken over stays.`,
+    { cause },
+  )
+}
+
+async function assertTables(readPage: ReadPage): Promise<void> {
   for (const table of Object.keys(LEGACY_TABLES) as LegacyTable[]) {
     try {
-      await legacy.rows(table).next()
+      await readPage(LEGACY_TABLES[table], 0)
     } catch (cause) {
       throw new AppError(
         'misconfigured',
