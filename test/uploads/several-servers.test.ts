@@ -1,14 +1,18 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { Upload as TusUpload } from '@tus/server'
 import { Upload } from 'tus-js-client'
 import { describe, expect, test, vi } from 'vitest'
 import { AppError } from '../../server/src/errors.ts'
+import { newId } from '../../server/src/ports/ids.ts'
 import { newOwner } from '../../server/src/tasks/owner.ts'
+import { bucketPlace } from '../../server/src/uploads/bucket-place.ts'
 import { film } from '../films.ts'
 import { startApp, THIS_PROCESS, type TestApp } from '../harness/app.ts'
 import { Client } from '../harness/client.ts'
 import { hasS3 } from '../harness/s3.ts'
-import { storedBytes } from '../harness/stored.ts'
+import { storedBytes, storedKeys } from '../harness/stored.ts'
 import { SHORT, until } from '../videos/library.ts'
 
 const TUS = { 'tus-resumable': '1.0.0' }
@@ -244,6 +248,27 @@ test.skipIf(!hasS3)('an upload is given up also while S3 is away', async () => {
   expect((await superuser.request(path, { method: 'DELETE', headers: TUS })).status).toBe(204)
   expect(abort).toHaveBeenCalledOnce()
   expect((await superuser.request(path, { method: 'HEAD', headers: TUS })).status).toBe(404)
+})
+
+test.skipIf(!hasS3)('what an upload leaves while S3 is away goes with the next sweep', async () => {
+  await using app = await startApp({ backend: 'postgres', media: 's3' })
+  const { db, clock, originals, intermediates, library, bucket } = app.app
+  const place = await bucketPlace({
+    ...{ db, clock, originals, intermediates, library, ...app.settings.uploads },
+    parts: bucket!.uploads,
+  })
+  const upload = new TusUpload({ id: newId(), size: 3 * MIB, offset: 0 })
+  await place.datastore.create(upload)
+  await place.datastore.write(Readable.from([Buffer.alloc(1000)]), upload.id, 0)
+  const tails = (): Promise<string[]> => storedKeys(app, 'intermediates', 'uploads/')
+  expect(await tails()).toHaveLength(1)
+  vi.spyOn(intermediates, 'list').mockImplementationOnce(() => {
+    throw new AppError('unavailable', 'S3 is away.')
+  })
+  await place.datastore.remove(upload.id)
+  expect(await tails()).toHaveLength(1)
+  await place.removeAbandoned(clock.now())
+  expect(await tails()).toEqual([])
 })
 
 test.skipIf(!hasS3)('a whole upload in the bucket has no end, however long it waits', async () => {

@@ -33,6 +33,8 @@ export interface BucketNeeds {
  */
 export class BucketDataStore extends DataStore {
   readonly #needs: BucketNeeds
+  /** Uploads that have ended. */
+  readonly #tailsLeft = new Set<string>()
 
   constructor(needs: BucketNeeds) {
     super()
@@ -106,15 +108,24 @@ export class BucketDataStore extends DataStore {
 
   /** Removes the bytes of an upload without a row. */
   async discard({ id, store_id: storeId }: BucketUploadRow): Promise<void> {
-    await this.#needs.parts.abort(id, storeId)
-    await this.removeTails(id)
+    try {
+      await this.removeTails(id)
+    } finally {
+      await this.#needs.parts.abort(id, storeId)
+    }
   }
 
-  /** Also those that a killed server left. */
+  /** Also those that a killed server left. What cannot be removed now waits for `removeTailsLeft`. */
   async removeTails(id: string): Promise<void> {
     const { intermediates } = this.#needs
+    this.#tailsLeft.add(id)
     for await (const { key } of intermediates.list(tailsOfUpload(id)))
       await intermediates.delete(key)
+    this.#tailsLeft.delete(id)
+  }
+
+  async removeTailsLeft(): Promise<void> {
+    for (const id of this.#tailsLeft) await this.removeTails(id)
   }
 
   override getExpiration(): number {

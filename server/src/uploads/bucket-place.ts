@@ -59,9 +59,10 @@ export async function bucketPlace(
     async removeAbandoned(now) {
       for (;;) {
         const upload = await takeExpiredUpload(db, now)
-        if (upload === null) return
+        if (upload === null) break
         await datastore.discard(upload)
       }
+      await datastore.removeTailsLeft()
     },
   }
 }
