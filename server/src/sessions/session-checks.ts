@@ -1,7 +1,10 @@
 import type { Viewer } from './viewer.ts'
 
-/** How long a check of a session is believed: the time in which a session that was ended elsewhere may still act. */
-const BELIEVED_MS = 2000
+/**
+ * How long a check of a session is believed: the time in which a session that was ended elsewhere may still act. 2 s are
+ * promised, and answers that were being made then are on their way for a while.
+ */
+const BELIEVED_MS = 1500
 const LARGEST = 10_000
 
 interface Check {

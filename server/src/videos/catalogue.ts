@@ -45,8 +45,8 @@ export interface Catalogue {
   close(): void
 }
 
-/** A change made by another process is seen after this time at the latest; one made here, at once. */
-const CHECK_INTERVAL_MS = 5000
+/** A change made by another process is seen after this time, within the 5 s that are promised; one made here, at once. */
+const CHECK_INTERVAL_MS = 4000
 /** Up to here the list is one buffer, made in 40 ms at most; a longer one is streamed. */
 const WHOLE = 1000
 
