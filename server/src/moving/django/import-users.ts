@@ -99,6 +99,8 @@ async function judge(
     .select('id')
     .where('email', '=', address)
     .executeTakeFirst()
+  // Another import has brought it since the first look.
+  if (namesake?.id === user.id) return 'known'
   if (namesake) return `the address belongs to user ${namesake.id} here`
   return 'new'
 }
