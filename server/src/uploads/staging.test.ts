@@ -1,5 +1,6 @@
 import { readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts'
 import { createStaging, isAbandoned } from './staging.ts'
@@ -32,6 +33,19 @@ test('what is whole waits to become a video, however long; what is not is remove
   expect((await readdir(folder.path)).sort()).toEqual(
     ['growing', 'growing.json', 'whole', 'whole.json'].sort(),
   )
+})
+
+test('what was received is there until it is removed, however long a store takes to store it', async () => {
+  await using folder = await temporaryFolder()
+  const settings = { dir: folder.path, ttlMs: 1000, maxBytes: 100, minFreeDiskBytes: 0 }
+  const staging = createStaging(settings)
+  await staging.receive('form', Readable.from(['film']))
+  const later = new Date(Date.now() + 60_000)
+  await staging.removeAbandoned(later)
+  expect(await readdir(folder.path)).toEqual(['form'])
+  // As after a restart.
+  await createStaging(settings).removeAbandoned(later)
+  expect(await readdir(folder.path)).toEqual([])
 })
 
 test('what has gone meanwhile is not abandoned', async () => {

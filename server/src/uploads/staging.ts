@@ -12,17 +12,20 @@ export interface Staging {
   pathOf(uploadId: string): string
   /** Throws `disk_full` when so many more bytes would leave less than MIN_FREE_DISK_BYTES. */
   assertRoomFor(sizeBytes: number): Promise<void>
-  /** Writes a stream to a new file, to the disk. On any error the file is gone. Throws `disk_full`. */
+  /** Writes a stream to a new file, to the disk, which is there until `remove`. On any error it is gone. Throws `disk_full`. */
   receive(uploadId: string, bytes: Readable): Promise<void>
   remove(uploadId: string): Promise<void>
-  /** Removes what has not grown for UPLOAD_TTL, unless it is whole: that waits to become a video, however long. */
+  /** Removes what has not grown for UPLOAD_TTL, unless it is whole or `receive` wrote it: that waits to become a video, however long. */
   removeAbandoned(now: Date): Promise<void>
 }
 
 export function createStaging(settings: Settings['uploads']): Staging {
   const pathOf = (uploadId: string): string => join(settings.dir, uploadId)
+  /** Whoever has received a file is at work with it, for as long as the store of originals takes. */
+  const received = new Set<string>()
 
   async function remove(uploadId: string): Promise<void> {
+    received.delete(uploadId)
     await rm(pathOf(uploadId), { force: true })
     await rm(`${pathOf(uploadId)}.json`, { force: true })
   }
@@ -43,6 +46,7 @@ export function createStaging(settings: Settings['uploads']): Staging {
       try {
         await pipeline(bytes, createWriteStream(path, { flags: 'wx' }))
         await syncFile(path)
+        received.add(uploadId)
       } catch (error) {
         await rm(path, { force: true })
         throw asDiskFull(error)
@@ -51,6 +55,7 @@ export function createStaging(settings: Settings['uploads']): Staging {
 
     async removeAbandoned(now) {
       for (const name of await readdir(settings.dir).catch(() => [])) {
+        if (received.has(name)) continue
         const path = join(settings.dir, name)
         if (await isAbandoned(path, now, settings.ttlMs)) await rm(path, { force: true })
       }
