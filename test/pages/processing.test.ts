@@ -83,7 +83,7 @@ describe.skipIf(!has('chromium') || !has('ffmpeg'))('processing, in a browser', 
     // It goes on, and does not begin again.
     await expect.poll(() => placeOf(screen), SOON).toBeGreaterThan(0.3)
     await page.keyboard.press('Escape')
-    expect(await srcOf(screen)).toBe('')
+    await expect.poll(() => srcOf(screen), SOON).toBe('')
 
     await letGo()
     await step('Converting').getByText('Done').waitFor(SOON)
