@@ -87,7 +87,8 @@ async function copyStore(
       counts.foreign += 1
       return
     }
-    if (!(await isToCome(needs, name, object.key))) return
+    const isLeft = needs.deletesSource && (await to[name].find(object.key)) === null
+    if (isLeft && !(await isWanted(needs, name, object.key))) return
     const outcome = await copyObject(route, object)
     if (outcome === 'copied') {
       counts.copied += 1
@@ -97,13 +98,12 @@ async function copyStore(
   })
 }
 
-/** Before the target is in use, everything is. What is made anew when it is missing need not come afterwards. */
-async function isToCome(
-  { to, isNamed, deletesSource }: MigrationNeeds,
+/** Of what the target, which is in use, has not: what is made anew when it is missing need not come. */
+async function isWanted(
+  { isNamed }: MigrationNeeds,
   store: StoreName,
   key: string,
 ): Promise<boolean> {
-  if (!deletesSource || (await to[store].find(key)) !== null) return true
   return store !== 'intermediates' && (await isNamed({ store, key }))
 }
 
@@ -117,7 +117,7 @@ async function emptySource(
   await forEachAtOnce(from[name].list(''), OBJECTS_AT_ONCE, async ({ key, sizeBytes }) => {
     if (!isKey(key)) return
     const there = await to[name].find(key)
-    if (there === null && name !== 'intermediates' && !(await isToCome(needs, name, key))) {
+    if (there === null && name !== 'intermediates' && !(await isWanted(needs, name, key))) {
       counts.unnamed += 1
       return
     }

@@ -123,18 +123,17 @@ async function bringNew(
   video: LegacyVideo,
   titles: Set<string>,
 ): Promise<boolean> {
-  return await orTell(needs, video, async (files, inspected) => {
+  return await orTell(needs, video, async (files, inspected, state) => {
     const fields = await readFields(needs, video, titles)
     tellNotices(needs, video, (inspected ?? files).notices)
-    tellState(needs, video, inspected, inspected ? stateOf(inspected) : likelyStateOf(files))
+    tellState(needs, video, inspected, state)
     titles.add(fields.title)
     if (inspected && !needs.isDryRun) await storeVideo(needs, video, fields, inspected)
   })
 }
 
 async function bringFound(needs: VideoNeeds, video: LegacyVideo): Promise<void> {
-  await orTell(needs, video, async (files, inspected) => {
-    const state = inspected ? stateOf(inspected) : likelyStateOf(files)
+  await orTell(needs, video, async (files, inspected, state) => {
     if (state === 'error') return tellState(needs, video, inspected, state)
     tellNotices(needs, video, ['its file is there now', ...(inspected ?? files).notices])
     if (inspected && !needs.isDryRun) await storeFoundFiles(needs, video, inspected)
@@ -145,7 +144,11 @@ async function bringFound(needs: VideoNeeds, video: LegacyVideo): Promise<void> 
 async function orTell(
   needs: VideoNeeds,
   video: LegacyVideo,
-  bring: (files: LegacyFiles, inspected: Inspected | null) => Promise<void>,
+  bring: (
+    files: LegacyFiles,
+    inspected: Inspected | null,
+    state: ReturnType<typeof stateOf>,
+  ) => Promise<void>,
 ): Promise<boolean> {
   const { report, legacyMedia, isDryRun, workDir } = needs
   await rm(workDir, { recursive: true, force: true })
@@ -153,7 +156,8 @@ async function orTell(
   try {
     const files = await findFiles(legacyMedia, video)
     const isOpened = !isDryRun || legacyMedia.isLocal
-    await bring(files, isOpened ? await inspectFiles(needs, files) : null)
+    const inspected = isOpened ? await inspectFiles(needs, files) : null
+    await bring(files, inspected, inspected ? stateOf(inspected) : likelyStateOf(files))
     return true
   } catch (error) {
     const why = whyLeftOut(error)

@@ -27,9 +27,10 @@ export async function openLegacyDatabase(url: string): Promise<LegacyDatabase> {
       `--database-url begins with ${scheme}:, and the Django original has SQLite or PostgreSQL: write sqlite:/path/to/db.sqlite3 or postgresql://user:password@host/name.`,
     )
   }
-  const { readPage, close } = /^postgres(ql)?:/.test(url)
-    ? await openPostgres(url)
-    : openSqlite(resolve(url.replace(/^sqlite:(\/\/)?/, '')))
+  const { readPage, close } =
+    scheme === 'sqlite'
+      ? openSqlite(resolve(url.replace(/^sqlite:(\/\/)?/, '')))
+      : await openPostgres(url)
 
   async function* rows(table: LegacyTable): AsyncGenerator {
     for (let after: unknown = 0; ;) {
