@@ -5,6 +5,7 @@ import {
   link,
   mkdir,
   open,
+  opendir,
   readdir,
   rename,
   rm,
@@ -100,8 +101,10 @@ const isUnfinished = (key: string): boolean => key.endsWith(UNFINISHED)
 
 /** All that a killed process was about to place, however new: for a place that nobody writes to now. */
 export async function removeUnfinished(root: string): Promise<void> {
-  const names = await readdir(root, { recursive: true }).catch((): string[] => [])
-  for (const name of names.filter(isUnfinished)) await rm(join(root, name), { force: true })
+  const entries = await opendir(root, { recursive: true }).catch(() => [])
+  for await (const { name, parentPath } of entries) {
+    if (isUnfinished(name)) await rm(join(parentPath, name), { force: true })
+  }
 }
 
 const LONGEST_COPY_MS = 24 * 3_600_000
