@@ -38,6 +38,10 @@ import { keep, quantile, rounded, title, verdict } from './report.ts'
 const ROUNDS = 200
 const WARM_UP = 20
 
+const NEVER_TOGETHER_CASE = 'two words of half each, never together'
+const OLD_HALF_CASE = 'a word of the older half'
+const MADE_TO_BE_HARD = new Set([NEVER_TOGETHER_CASE, OLD_HALF_CASE])
+
 const engines = process.argv[2] ? [process.argv[2]] : ['sqlite', 'postgres']
 for (const engine of engines) await measure(engine)
 hangUp()
@@ -85,10 +89,6 @@ async function settle(database: DatabaseSettings): Promise<void> {
   await sql`vacuum (analyze)`.execute(db)
   await db.destroy()
 }
-
-const NEVER_TOGETHER_CASE = 'two words of half each, never together'
-const OLD_HALF_CASE = 'a word of the older half'
-const MADE_TO_BE_HARD = new Set([NEVER_TOGETHER_CASE, OLD_HALF_CASE])
 
 async function measureRequests(database: DatabaseSettings, server: Measured): Promise<void> {
   const indexed = await secondsOf(() => ask(server, `/content/?search=${IN_THREE}`))
