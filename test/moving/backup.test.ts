@@ -358,6 +358,16 @@ describe('a backup', () => {
     expect(forced.stdout).toMatch(/^Restored \d+ rows of /)
   })
 
+  test('to what is a file is refused in one line', async () => {
+    const path = join(folder.path, 'a-file')
+    await writeFile(path, 'kept')
+    expect(await outputs(['backup', path], env)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `videoflix: ${path} is a file: name a folder, or a new one.\n`,
+    })
+  })
+
   test('that is damaged is refused before anything is changed', async () => {
     const damaged = join(folder.path, 'damaged')
     const [name = ''] = await readdir(join(backupDir, 'snapshots'))

@@ -10,6 +10,11 @@ export function explained(error: unknown, backupDir: string): unknown {
       { cause: error },
     )
   }
+  if (code === 'EEXIST') {
+    return new AppError('misconfigured', `${backupDir} is a file: name a folder, or a new one.`, {
+      cause: error,
+    })
+  }
   if (code === 'EACCES' || code === 'EROFS' || code === 'ENOTDIR' || code === 'EPERM') {
     return new AppError(
       'misconfigured',
