@@ -15,6 +15,7 @@ import { uploadsInBuckets } from './migrations/0010-uploads-in-buckets.ts'
 import { newestWithWords } from './migrations/0011-newest-with-words.ts'
 import { imports } from './migrations/0012-imports.ts'
 import { finishedUploads } from './migrations/0013-finished-uploads.ts'
+import { wordsInOrder } from './migrations/0014-words-in-order.ts'
 
 const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0001-first': first,
@@ -30,6 +31,7 @@ const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0011-newest-with-words': newestWithWords,
   '0012-imports': imports,
   '0013-finished-uploads': finishedUploads,
+  '0014-words-in-order': wordsInOrder,
 }
 
 /** Every version of the schema, oldest first. */

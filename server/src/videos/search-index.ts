@@ -2,7 +2,9 @@ import { setImmediate as breathe } from 'node:timers/promises'
 import { sql, type RawBuilder } from 'kysely'
 import { transact, type Database, type Engine, type Transacting } from '../db/database.ts'
 import type { VideoRow } from '../db/tables.ts'
-import { olderThan, type Cursor } from './cursor.ts'
+import type { Cursor } from './cursor.ts'
+import { newestOnPostgres } from './newest-on-postgres.ts'
+import { newestOnSqlite } from './newest-on-sqlite.ts'
 import { indexedText, wordOfCategory } from './search-words.ts'
 
 /** What is looked for. */
@@ -12,24 +14,21 @@ export interface Wanted {
   category?: string | undefined
 }
 
+export interface Page {
+  /** Where the one before ended. */
+  after: Cursor | null
+  limit: number
+}
+
 /** The words of all videos. Whatever has been committed when it is asked is found. */
 export interface SearchIndex {
   /** Takes in what has changed. Before a search it is waited for. */
   catchUp(): Promise<void>
   /** The ids found, as a statement that gives them as `video_id`. */
   found(wanted: Wanted): RawBuilder<unknown>
-  /**
-   * The ids of the newest found, in the order of the list. Null where so many are found that to sort them would take
-   * long: a look through the videos in that order then finds some soon.
-   */
-  newestFound(
-    wanted: Wanted,
-    page: { after: Cursor | null; limit: number },
-  ): Promise<number[] | null>
+  /** The ids of the newest found, in the order of the list. */
+  newest(wanted: Wanted, page: Page): Promise<number[]>
 }
-
-/** SQLite answers within our own thread: more than these are not sorted. */
-const SORTED_ON_SQLITE = 2000
 
 export function createSearchIndex({ db, engine }: { db: Database; engine: Engine }): SearchIndex {
   let running: Promise<void> | null = null
@@ -52,10 +51,10 @@ export function createSearchIndex({ db, engine }: { db: Database; engine: Engine
 
   return {
     found,
-    newestFound: (wanted, page) =>
+    newest: (wanted, page) =>
       engine === 'sqlite'
-        ? newestOnSqlite(db, found(wanted), page)
-        : newestOnPostgres(db, wanted, page),
+        ? newestOnSqlite({ db, found: found(wanted) }, wanted, page)
+        : newestOnPostgres({ db, query: queryOf(wanted) }, page),
     async catchUp() {
       // What runs may have looked before the last change.
       await running?.catch(() => {})
@@ -64,33 +63,6 @@ export function createSearchIndex({ db, engine }: { db: Database; engine: Engine
       await running
     },
   }
-}
-
-async function newestOnSqlite(
-  db: Database,
-  found: RawBuilder<unknown>,
-  { after, limit }: { after: Cursor | null; limit: number },
-): Promise<number[] | null> {
-  // `cross join`: the index is to be asked once, and not for each video.
-  const { rows } = await sql<{ id: number; many: number }>`
-    with found as materialized (select video_id from (${found}) as every limit ${SORTED_ON_SQLITE + 1})
-    select videos.id as id, (select count(*) from found) as many from found cross join videos
-    where videos.id = found.video_id and ${olderThan(after)}
-    order by videos.created_at desc, videos.id desc limit ${limit}`.execute(db)
-  const [first] = rows
-  return first && first.many > SORTED_ON_SQLITE ? null : rows.map(({ id }) => id)
-}
-
-async function newestOnPostgres(
-  db: Database,
-  wanted: Wanted,
-  { after, limit }: { after: Cursor | null; limit: number },
-): Promise<number[]> {
-  const { rows } = await sql<{ id: number }>`
-    select id from newest_with_words(
-      ${queryOf(wanted)}::tsquery, ${after?.createdAt ?? null}, ${after?.id ?? null}, ${limit}
-    ) as id`.execute(db)
-  return rows.map(({ id }) => id)
 }
 
 /** FTS5's language. Words are letters and digits: nothing in them can end the quotes. */

@@ -1,0 +1,62 @@
+import { sql, type RawBuilder } from 'kysely'
+import type { Database } from '../db/database.ts'
+import type { Page } from './search-index.ts'
+
+/** How many videos are looked through at first: a third of a millisecond. */
+const NEAREST = 1000
+/** What so many of these have is found sooner among more of them than by the index. */
+const OFTEN = 9
+/** How many that are at most. */
+const NEAR = 8000
+
+/**
+ * What many videos have is soon found by looking through them in the order of the list; what few have, by the index, which
+ * has no order: all that it finds is read and sorted.
+ */
+export async function newestOnPostgres(
+  { db, query }: { db: Database; query: string },
+  page: Page,
+): Promise<number[]> {
+  const nearest = await lookThrough(db, query, page, NEAREST)
+  if (nearest.length === page.limit) return nearest
+  if (nearest.length >= OFTEN) {
+    const near = await lookThrough(db, query, page, NEAR)
+    if (near.length === page.limit) return near
+  }
+  return await sortFound(db, query, page)
+}
+
+/** Those that match among the next `count` videos. */
+async function lookThrough(
+  db: Database,
+  query: string,
+  { after, limit }: Page,
+  count: number,
+): Promise<number[]> {
+  // A `limit` within: without it PostgreSQL might rather ask the index, and sort all that it finds.
+  return await idsOf(
+    db,
+    sql`
+    select video_id as id from (
+      select video_id, created_at, lexemes from video_words
+      where ${after === null ? sql`true` : sql`(created_at, video_id) < (${after.createdAt}, ${after.id})`}
+      order by created_at desc, video_id desc limit ${count}
+    ) as nearest
+    where lexemes @@ ${query}::tsquery order by created_at desc, video_id desc limit ${limit}`,
+  )
+}
+
+async function sortFound(db: Database, query: string, { after, limit }: Page): Promise<number[]> {
+  return await idsOf(
+    db,
+    sql`
+    select id from newest_with_words(
+      ${query}::tsquery, ${after?.createdAt ?? null}, ${after?.id ?? null}, ${limit}
+    ) as id`,
+  )
+}
+
+async function idsOf(db: Database, statement: RawBuilder<unknown>): Promise<number[]> {
+  const { rows } = await statement.execute(db)
+  return (rows as { id: number }[]).map(({ id }) => id)
+}
