@@ -6,9 +6,11 @@ const TIMEOUT_MS = 30_000
 const PLAYERS = {
   async 'hls.js'(video, { hls }, errors) {
     const player = new Hls({ maxBufferLength: 60 })
-    player.on(Hls.Events.ERROR, (_event, { type, details, error }) => {
+    player.on(Hls.Events.ERROR, (_event, { type, details, error, fatal }) => {
       // It calls off its own requests when it is told to switch.
       if (details === Hls.ErrorDetails.INTERNAL_ABORTED) return
+      // A busy machine shows late what is there. What is missing has another name, and all is buffered in one piece.
+      if (details === Hls.ErrorDetails.BUFFER_STALLED_ERROR && !fatal) return
       errors.push(`${type} ${details} ${error?.message ?? ''}`)
     })
     player.loadSource(hls)
