@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { glob, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
@@ -22,20 +22,32 @@ test('docs/guarantees.md names tests that exist', async () => {
   expect(missing).toEqual([])
 })
 
-test('every link of the documents leads to a file', async () => {
-  const documents = [
-    'README.md',
-    'ARCHITECTURE.md',
-    'CONTRIBUTING.md',
-    'docs/media.md',
-    'docs/monitoring.md',
-  ]
+test('every link of the documents leads to a file, and to a heading in it', async () => {
+  const documents = await Array.fromAsync(glob('{*,docs/*,bench/*/*}.md', { cwd: ROOT }))
+  expect(documents.length).toBeGreaterThan(15)
   const broken: string[] = []
   for (const document of documents) {
     const text = await readFile(join(ROOT, document), 'utf8')
-    for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
-      if (!existsSync(join(ROOT, dirname(document), target))) broken.push(`${document}: ${target}`)
+    for (const [, link = ''] of text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+      if (!(await leadsSomewhere(document, link))) broken.push(`${document}: ${link}`)
     }
   }
   expect(broken).toEqual([])
 })
+
+async function leadsSomewhere(document: string, link: string): Promise<boolean> {
+  const [target = '', heading] = link.split('#')
+  const path = target === '' ? join(ROOT, document) : join(ROOT, dirname(document), target)
+  if (!existsSync(path)) return false
+  return heading === undefined || anchorsOf(await readFile(path, 'utf8')).includes(heading)
+}
+
+/** As GitHub makes them of headings. */
+function anchorsOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, text = '']) =>
+    text
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
