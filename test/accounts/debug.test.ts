@@ -1,6 +1,6 @@
 import { request } from 'node:http'
 import { describe, expect, test } from 'vitest'
-import { startApp, type TestApp } from '../harness/app.ts'
+import { BACKENDS, startApp, type TestApp } from '../harness/app.ts'
 
 const SECRET_KEY = 'zT8mQ2vX0wPq7Lr5Kd9Hs3Jf6Gn1Bc4V'
 const PASSWORD = 'two horses and a stapler'
@@ -21,9 +21,9 @@ const register = (app: TestApp, email: string, headers: Record<string, string> =
 const forgot = (app: TestApp, email: string, headers: Record<string, string> = {}) =>
   app.client().post('/users/forgot-password/', { email }, { headers })
 
-describe('with DEBUG, on this machine', () => {
+describe.each(BACKENDS)('with DEBUG, on this machine, on %s', (backend) => {
   test('register and forgot-password tell the link', async () => {
-    await using app = await startApp()
+    await using app = await startApp({ backend })
     const registered = (await (await register(app, 'ada@example.com')).json()) as Told
     const { uid, token } = registered.debug
     expect(registered).toEqual({
@@ -46,7 +46,7 @@ describe('with DEBUG, on this machine', () => {
   })
 
   test('nothing is told through a proxy, or under a foreign name', async () => {
-    await using app = await startApp({ env: { ALLOWED_HOSTS: '*' } })
+    await using app = await startApp({ backend, env: { ALLOWED_HOSTS: '*' } })
     await app.viewer('ada@example.com')
     for (const name of FORWARDED) {
       const headers = { [name]: '127.0.0.1' }
@@ -65,7 +65,7 @@ describe('with DEBUG, on this machine', () => {
   })
 
   test('sent mails are at /dev/mail/, links and all', async () => {
-    await using app = await startApp()
+    await using app = await startApp({ backend })
     await register(app, 'ada@example.com')
     await app.worker.idle()
     const reply = await app.client().get('/dev/mail/')

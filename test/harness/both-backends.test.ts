@@ -55,7 +55,6 @@ const ON_ONE_BACKEND: Record<string, string[]> = {
   ],
   'It is about ffmpeg, browsers, mails, spans or the clock; the routes it uses are tried on both elsewhere.':
     [
-      'accounts/debug.test.ts',
       'attacks/hostile-files.test.ts',
       'attacks/timing.test.ts',
       'cli/commands.test.ts',
@@ -63,9 +62,7 @@ const ON_ONE_BACKEND: Record<string, string[]> = {
       'openid/browser.test.ts',
       'pages/admin.test.ts',
       'pages/processing.test.ts',
-      'pages/webhooks.test.ts',
       'storage/playing.test.ts',
-      'subtitles/page.test.ts',
     ],
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { startApp } from '../harness/app.ts'
+import { BACKENDS, startApp } from '../harness/app.ts'
 import { startChromium } from '../harness/chromium.ts'
 import { has } from '../harness/programs.ts'
 import { startReceiver, status } from '../webhooks/receiver.ts'
@@ -8,9 +8,10 @@ import { openAdminPage, widest } from './admin-page.ts'
 const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret of some thirty bytes 123').toString('base64')}`
 
 describe.skipIf(!has('chromium'))('webhooks, in a browser', () => {
-  it('are listed, filtered, tried and sent again', async () => {
+  it.each(BACKENDS)('are listed, filtered, tried and sent again, on %s', async (backend) => {
     await using receiver = await startReceiver()
     await using app = await startApp({
+      backend,
       env: { WEBHOOK_URLS: `${receiver.origin}/films`, WEBHOOK_SECRET },
     })
     await using browser = await startChromium()

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
-import { startApp, SUPERUSER } from '../harness/app.ts'
+import { BACKENDS, startApp, SUPERUSER } from '../harness/app.ts'
 import { startChromium } from '../harness/chromium.ts'
 import { has } from '../harness/programs.ts'
 import { upload } from '../videos/library.ts'
@@ -15,8 +15,8 @@ async function signIn(page: Page, origin: string): Promise<void> {
 }
 
 describe.skipIf(!has('chromium'))('the administration page', () => {
-  it('shows, adds and removes the subtitles of a video', async () => {
-    await using app = await startApp()
+  it.each(BACKENDS)('shows, adds and removes the subtitles of a video, on %s', async (backend) => {
+    await using app = await startApp({ backend })
     await using browser = await startChromium()
     await upload(await app.superuser(), { bad: 'text', title: 'A film' })
     const page = await browser.context.newPage()
