@@ -23,15 +23,16 @@ test('docs/guarantees.md names tests that exist', async () => {
 })
 
 test('every link of the documents leads to a file, and to a heading in it', async () => {
-  const documents = await Array.fromAsync(glob('{*,docs/*,bench/*/*}.md', { cwd: ROOT }))
-  expect(documents.length).toBeGreaterThan(15)
   const broken: string[] = []
-  for (const document of documents) {
+  let links = 0
+  for await (const document of glob('{*,docs/*,bench/*/*}.md', { cwd: ROOT })) {
     const text = await readFile(join(ROOT, document), 'utf8')
     for (const [, link = ''] of text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+      links += 1
       if (!(await leadsSomewhere(document, link))) broken.push(`${document}: ${link}`)
     }
   }
+  expect(links).toBeGreaterThan(50)
   expect(broken).toEqual([])
 })
 
