@@ -82,6 +82,28 @@ describe.skipIf(!hasS3).each(BACKENDS)('uploads straight to the bucket, on %s', 
   /** More than one part. */
   const aLargeFile = (): Promise<string> => bytes('mp4', Buffer.alloc(20 * MIB, 'not a film'))
 
+  test.each([
+    ['straight to the bucket', 'direct_uploads'],
+    ['resumable', 'bucket_uploads'],
+  ])('that are %s and cannot be noted leave nothing in the bucket', async (way, table) => {
+    const rename = (from: string, to: string): Promise<void> =>
+      app.app.db.schema.alterTable(from).renameTo(to).execute()
+    const headers = {
+      'tus-resumable': '1.0.0',
+      'upload-length': '10',
+      'upload-metadata': 'title YQ==',
+    }
+    const before = await unfinished()
+    await rename(table, 'not_there')
+    const reply =
+      way === 'resumable'
+        ? await superuser.request('/admin/api/uploads/', { method: 'POST', headers })
+        : await superuser.post(PATH, { file_name: 'a.mp4', size: 10 })
+    await rename('not_there', table)
+    expect(reply.status).toBe(500)
+    expect(await unfinished()).toEqual(before)
+  })
+
   test('become a video that plays', async () => {
     const path = await film('half a second')
     const upload = await sent(path)

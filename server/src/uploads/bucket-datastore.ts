@@ -14,7 +14,7 @@ import { advance, findBucketUpload, takeUnfinishedUpload } from './bucket-upload
 import { takenOver } from './intake.ts'
 import { leaveToSweep } from './leave-to-sweep.ts'
 import { PartBuffer } from './part-buffer.ts'
-import { partBytesFor } from './parts.ts'
+import { beginInParts, partBytesFor } from './parts.ts'
 
 export interface BucketNeeds {
   db: Database
@@ -47,7 +47,6 @@ export class BucketDataStore extends DataStore {
     const { id, size = 0, metadata = {} } = upload
     const row = {
       id,
-      store_id: await parts.begin(id),
       metadata: asJson(metadata),
       size_bytes: size,
       part_bytes: partBytesFor(size),
@@ -56,7 +55,12 @@ export class BucketDataStore extends DataStore {
       created_at: clock.now(),
       expires_at: this.#nextExpiry(),
     }
-    await db.insertInto('bucket_uploads').values(row).execute()
+    await beginInParts(parts, id, async (storeId) => {
+      await db
+        .insertInto('bucket_uploads')
+        .values({ ...row, store_id: storeId })
+        .execute()
+    })
     upload.creation_date = row.created_at.toISOString()
     return upload
   }

@@ -20,7 +20,7 @@ import {
 } from './direct-upload-rows.ts'
 import { isFinal } from './intake.ts'
 import { leaveToSweep } from './leave-to-sweep.ts'
-import { countOfParts, joinParts, listWholeParts, partBytesFor } from './parts.ts'
+import { beginInParts, countOfParts, joinParts, listWholeParts, partBytesFor } from './parts.ts'
 import { readVideoFields, shownFileName } from './upload-fields.ts'
 
 /**
@@ -107,9 +107,8 @@ export function createDirectUploads(needs: {
     async begin({ file_name, size }) {
       if (size > settings.maxBytes) throw tooLarge()
       const id = newId()
-      const upload: DirectUploadRow = {
+      const upload = {
         id,
-        store_id: await parts.begin(id),
         file_name: shownFileName(file_name),
         size_bytes: size,
         part_bytes: partBytesFor(size),
@@ -117,7 +116,9 @@ export function createDirectUploads(needs: {
         created_at: clock.now(),
         expires_at: nextExpiry(),
       }
-      await insertDirectUpload(db, upload)
+      await beginInParts(parts, id, (storeId) =>
+        insertDirectUpload(db, { ...upload, store_id: storeId }),
+      )
       return toDirectUpload(upload, [], null)
     },
 
@@ -195,7 +196,7 @@ export function createDirectUploads(needs: {
 }
 
 function toDirectUpload(
-  upload: DirectUploadRow,
+  upload: Omit<DirectUploadRow, 'store_id'>,
   arrived: StoredPart[],
   video: number | null,
 ): DirectUpload {

@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts'
 import type { ObjectStore } from '../ports/object-store/object-store.ts'
 import type { MultipartUploads, StoredPart } from '../ports/object-store/s3-multipart.ts'
+import { leaveToSweep } from './leave-to-sweep.ts'
 
 /** An original that arrives in parts of one size; the last one is what remains. */
 export interface UploadInParts {
@@ -30,6 +31,24 @@ type Sizes = Pick<UploadInParts, 'size_bytes' | 'part_bytes'>
 /** Beyond the last part there is nothing, which no part has as its size. */
 function sizeOfPart({ size_bytes, part_bytes }: Sizes, number: number): number {
   return Math.min(part_bytes, size_bytes - (number - 1) * part_bytes)
+}
+
+/**
+ * Begins an upload in the store, then `note`s it under the store's name for it. Where that fails its sender was told
+ * nothing, and the store is to forget it, also if a row may be there after all: that one expires.
+ */
+export async function beginInParts(
+  parts: Pick<MultipartUploads, 'begin' | 'abort'>,
+  id: string,
+  note: (storeId: string) => Promise<void>,
+): Promise<void> {
+  const storeId = await parts.begin(id)
+  try {
+    await note(storeId)
+  } catch (error) {
+    await leaveToSweep(parts.abort(id, storeId))
+    throw error
+  }
 }
 
 /** Those that are there and whole. */
