@@ -234,6 +234,8 @@ describe.each(BACKENDS)('subtitles, on %s', (backend) => {
 
   test('a video has at most fifty, however many are sent at once', async () => {
     const id = await aVideo()
+    // Else what tidies up after the film takes new files for old: the clock is ahead of them by now.
+    await allDone(app)
     for (let number = 1; number <= 48; number += 1) await add({ language: 'en' }, id)
     const replies = await Promise.all(
       Array.from({ length: 5 }, () => post(aForm({ language: 'de' }), id)),
