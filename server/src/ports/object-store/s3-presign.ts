@@ -1,4 +1,4 @@
-import { createHmac, hash } from 'node:crypto'
+import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto'
 import type { S3Settings } from '../../config/s3-settings.ts'
 
 export interface S3Credentials {
@@ -40,15 +40,16 @@ export function createS3Urls(needs: {
 }): S3Urls {
   const { settings, credentials } = needs
   const { base, host, path } = addressOf(settings)
-  const signingKeys = new Map<string, Buffer>()
+  // Not as bytes, of which OpenSSL would make a key anew for each signature: eight times the time of signing.
+  const signingKeys = new Map<string, KeyObject>()
 
-  function signingKey(secret: string, date: string): Buffer {
+  function signingKey(secret: string, date: string): KeyObject {
     const name = `${date} ${secret}`
     const known = signingKeys.get(name)
     if (known) return known
     if (signingKeys.size >= KEPT_SIGNING_KEYS) signingKeys.clear()
     const parts = [date, settings.region, 's3', 'aws4_request']
-    const key = parts.reduce<Buffer>(hmac, Buffer.from(`AWS4${secret}`))
+    const key = createSecretKey(parts.reduce<Buffer>(hmac, Buffer.from(`AWS4${secret}`)))
     signingKeys.set(name, key)
     return key
   }
@@ -105,6 +106,6 @@ function encode(text: string): string {
   )
 }
 
-function hmac(key: Buffer, text: string): Buffer {
+function hmac(key: Buffer | KeyObject, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest()
 }
