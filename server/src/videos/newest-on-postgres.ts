@@ -1,4 +1,4 @@
-import { sql, type RawBuilder } from 'kysely'
+import { sql, type SqlBool } from 'kysely'
 import type { Database } from '../db/database.ts'
 import type { Page } from './search-index.ts'
 
@@ -33,30 +33,24 @@ async function lookThrough(
   { after, limit }: Page,
   count: number,
 ): Promise<number[]> {
+  const isOlder = after
+    ? sql<SqlBool>`(created_at, video_id) < (${after.createdAt}, ${after.id})`
+    : sql<SqlBool>`true`
   // A `limit` within: without it PostgreSQL might rather ask the index, and sort all that it finds.
-  return await idsOf(
-    db,
-    sql`
+  const { rows } = await sql<{ id: number }>`
     select video_id as id from (
-      select video_id, created_at, lexemes from video_words
-      where ${after === null ? sql`true` : sql`(created_at, video_id) < (${after.createdAt}, ${after.id})`}
+      select video_id, created_at, lexemes from video_words where ${isOlder}
       order by created_at desc, video_id desc limit ${count}
     ) as nearest
-    where lexemes @@ ${query}::tsquery order by created_at desc, video_id desc limit ${limit}`,
-  )
+    where lexemes @@ ${query}::tsquery
+    order by created_at desc, video_id desc limit ${limit}`.execute(db)
+  return rows.map(({ id }) => id)
 }
 
 async function sortFound(db: Database, query: string, { after, limit }: Page): Promise<number[]> {
-  return await idsOf(
-    db,
-    sql`
+  const { rows } = await sql<{ id: number }>`
     select id from newest_with_words(
       ${query}::tsquery, ${after?.createdAt ?? null}, ${after?.id ?? null}, ${limit}
-    ) as id`,
-  )
-}
-
-async function idsOf(db: Database, statement: RawBuilder<unknown>): Promise<number[]> {
-  const { rows } = await statement.execute(db)
-  return (rows as { id: number }[]).map(({ id }) => id)
+    ) as id`.execute(db)
+  return rows.map(({ id }) => id)
 }
