@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { watch } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -52,6 +53,20 @@ test('bytes are not copied where a second name will do', async () => {
   const path = await aFile()
   await localStore(root).putFile('a', path)
   expect((await stat(join(root, 'a'))).ino).toBe((await stat(path)).ino)
+})
+
+test('a new file has no other name first, which a killed process would leave', async () => {
+  const root = aRoot()
+  await mkdir(root)
+  const names = new Set<string | null>()
+  const watcher = watch(root, (_event, name) => names.add(name))
+  const path = await aFile()
+  // Twice, as whoever was killed and begins again.
+  for (let time = 0; time < 2; time += 1) await localStore(root).putFile('a', path)
+  await writeFile(join(root, 'last'), '')
+  await expect.poll(() => [...names]).toContain('last')
+  watcher.close()
+  expect([...names]).toEqual(['a', 'last'])
 })
 
 test('folders go with their last object, the root stays', async () => {

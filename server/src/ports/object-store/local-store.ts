@@ -128,6 +128,7 @@ async function retriedWithoutFolder(work: () => Promise<void>): Promise<void> {
 
 /** A second name for the same bytes where the file system can, else a copy; in one step either way. */
 async function placeFile(from: string, to: string): Promise<void> {
+  if (await isLinked(from, to)) return
   const unfinished = `${to}.${newId()}${UNFINISHED}`
   try {
     await link(from, unfinished).catch(() => copyWhole(from, unfinished))
@@ -135,6 +136,23 @@ async function placeFile(from: string, to: string): Promise<void> {
   } finally {
     await rm(unfinished, { force: true })
   }
+}
+
+/** Without anything that a killed process could leave: where nothing has the name yet, or the same bytes have it. */
+async function isLinked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return false
+    const [one, other] = await Promise.all([inodeOf(from), inodeOf(to)])
+    return one !== null && one === other
+  }
+}
+
+async function inodeOf(path: string): Promise<string | null> {
+  const found = await stat(path, { bigint: true }).catch(() => null)
+  return found && `${found.dev} ${found.ino}`
 }
 
 async function copyWhole(from: string, to: string): Promise<void> {
