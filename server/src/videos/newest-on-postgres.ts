@@ -1,5 +1,6 @@
-import { sql, type SqlBool } from 'kysely'
+import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
+import { olderThan } from './cursor.ts'
 import type { Page } from './search-index.ts'
 
 /** How many videos are looked through at first: a third of a millisecond. */
@@ -33,9 +34,7 @@ async function lookThrough(
   { after, limit }: Page,
   count: number,
 ): Promise<number[]> {
-  const isOlder = after
-    ? sql<SqlBool>`(created_at, video_id) < (${after.createdAt}, ${after.id})`
-    : sql<SqlBool>`true`
+  const isOlder = olderThan(after, sql`created_at, video_id`)
   // A `limit` within: without it PostgreSQL might rather ask the index, and sort all that it finds.
   const { rows } = await sql<{ id: number }>`
     select video_id as id from (

@@ -1,13 +1,10 @@
 import type { Database } from '../db/database.ts'
-import type { Cursor } from './cursor.ts'
-import { newestVideos } from './newest-videos.ts'
+import { newestVideos, type ListPart } from './newest-videos.ts'
 import type { SearchIndex } from './search-index.ts'
 
-export interface PageQuery {
+export interface PageQuery extends ListPart {
   /** Beginnings of words that must all be there (`prefixesOf`); null for all videos. */
   prefixes: string[] | null
-  category?: string | undefined
-  after: Cursor | null
   limit: number
 }
 
