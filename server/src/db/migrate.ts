@@ -16,6 +16,7 @@ import { newestWithWords } from './migrations/0011-newest-with-words.ts'
 import { imports } from './migrations/0012-imports.ts'
 import { finishedUploads } from './migrations/0013-finished-uploads.ts'
 import { wordsInOrder } from './migrations/0014-words-in-order.ts'
+import { searchAtOnce } from './migrations/0015-search-at-once.ts'
 
 const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0001-first': first,
@@ -32,6 +33,7 @@ const MIGRATIONS: Record<string, (engine: Engine) => Migration> = {
   '0012-imports': imports,
   '0013-finished-uploads': finishedUploads,
   '0014-words-in-order': wordsInOrder,
+  '0015-search-at-once': searchAtOnce,
 }
 
 /** Every version of the schema, oldest first. */

@@ -56,6 +56,9 @@ test('no film is so long that S3 could not sign for it', () => {
 test('URLs repeat for a while', () => {
   const all = Array.from({ length: 60 }, (_, minute) => urls.urlOf(KEY, 0, later(minute * MINUTE)))
   expect(new Set(all).size).toBeLessThanOrEqual(5)
+  for (const [minute, url] of all.entries()) {
+    expect(urls.keyGrantedBy(targetOf(url), later(minute * MINUTE + HOUR - 1))).toBe(KEY)
+  }
 })
 
 test('a signature holds for one key, one expiry and one secret', () => {

@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { KeyPurpose, Keys } from '../config/keys.ts'
 import { assertKey } from '../ports/object-store/object-store.ts'
 
@@ -16,6 +17,9 @@ export interface Grant {
   expires: number
 }
 
+/** URLs repeat (`expiryOf`), as pages do: those of two thousand videos. */
+const KEPT_URLS = 10_000
+
 const TARGET = /^([A-Za-z0-9._/-]+)\?expires=([1-9]\d{0,11})&signature=([A-Za-z0-9_-]{43})$/
 
 /** Signatures of one purpose are nothing to another, whatever path they name. */
@@ -27,11 +31,22 @@ export function createSignedUrls(needs: {
   urlPath: string
 }): SignedUrls {
   const { keys, purpose, backendOrigin, urlPath } = needs
+  const made = new LRUCache<string, string>({ max: KEPT_URLS })
+
+  function make(path: string, expires: number): string {
+    assertKey(path)
+    const signature = sign(keys.signing(purpose), path, expires)
+    return `${backendOrigin}${urlPath}${path}?expires=${expires}&signature=${signature}`
+  }
+
   return {
     urlUntil(path, expires) {
-      assertKey(path)
-      const signature = sign(keys.signing(purpose), path, expires)
-      return `${backendOrigin}${urlPath}${path}?expires=${expires}&signature=${signature}`
+      const name = `${expires} ${path}`
+      const known = made.get(name)
+      if (known !== undefined) return known
+      const url = make(path, expires)
+      made.set(name, url)
+      return url
     },
 
     grantedBy(rawTarget, now) {

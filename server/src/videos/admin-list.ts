@@ -65,18 +65,12 @@ async function listIds(
 async function count(db: Database, index: SearchIndex, query: Query): Promise<number> {
   const { prefixes, category, state } = query
   // The index alone knows.
-  if (prefixes && !state) return await countRows(db, index.found({ prefixes, category }))
+  if (prefixes && !state) return await index.count({ prefixes, category })
   const matching = db.selectFrom('videos').where((eb) => eb.and(conditions(query, index)))
   const { all } = await matching
     .select((eb) => eb.fn.countAll<number>().as('all'))
     .executeTakeFirstOrThrow()
   return all
-}
-
-async function countRows(db: Database, statement: RawBuilder<unknown>): Promise<number> {
-  const { rows } = await sql<{ all: number }>`
-    select count(*) as "all" from (${statement}) as found`.execute(db)
-  return rows[0]?.all ?? 0
 }
 
 function conditions(

@@ -11,10 +11,10 @@ import { readCursor, toCursor } from './cursor.ts'
 import { listStretches, versionOf, type Stretch } from './list-versions.ts'
 import { prefixesOf } from './search-words.ts'
 import type { SearchIndex } from './search-index.ts'
+import { findShownVideo, findShownVideos, listShownVideos } from './shown-videos.ts'
 import { createStreamedList } from './streamed-list.ts'
 import { chooseQuality, toVideo } from './video-object.ts'
 import { listPageIds } from './video-pages.ts'
-import { findVideoRecord, findVideoRecords, listVideoRecords } from './video-rows.ts'
 
 /** Videos as bytes, ready to be sent. */
 export interface CataloguePage {
@@ -103,8 +103,8 @@ export function createCatalogue(needs: {
   async function build(stretches: Stretch[], now: Date): Promise<CataloguePage> {
     const count = stretches.reduce((sum, stretch) => sum + stretch.count, 0)
     if (count > WHOLE) return streamed.page(stretches, now)
-    const records = await listVideoRecords(db)
-    return await toPage(records.map((record) => toVideo(record, urls, now)))
+    const videos = await listShownVideos(db)
+    return await toPage(videos.map((video) => toVideo(video, urls, now)))
   }
 
   return {
@@ -127,36 +127,36 @@ export function createCatalogue(needs: {
       // One more than is shown, to know whether there is a next page.
       const query = { prefixes, category, after, limit: limit + 1 }
       const ids = await listPageIds({ db, index }, query)
-      const records = await findVideoRecords(db, ids.slice(0, limit))
+      const videos = await findShownVideos(db, ids.slice(0, limit))
       const now = clock.now()
-      const last = ids.length > limit ? records.at(-1)?.video : undefined
+      const last = ids.length > limit ? videos.at(-1)?.video : undefined
       return {
-        page: await toPage(records.map((record) => toVideo(record, urls, now))),
+        page: await toPage(videos.map((video) => toVideo(video, urls, now))),
         next: last ? toCursor({ createdAt: last.created_at, id: last.id }) : null,
       }
     },
 
     async video(id) {
-      const record = await findVideoRecord(db, id)
-      if (!record) throw new AppError('not_found', 'Not found.')
-      return toVideo(record, urls, clock.now())
+      const video = await findShownVideo(db, id)
+      if (!video) throw new AppError('not_found', 'Not found.')
+      return toVideo(video, urls, clock.now())
     },
 
     async playbackUrl(id, asked) {
-      const record = await findVideoRecord(db, id)
-      if (!record) throw new AppError('not_found', 'Video not found')
+      const video = await findShownVideo(db, id)
+      if (!video) throw new AppError('not_found', 'Video not found')
       if (asked === 'auto') {
         const url = await needs.masterUrl(id)
         if (url === null) throw notAvailable()
         return url
       }
       const quality = chooseQuality(
-        record.renditions.map((rendition) => rendition.quality),
+        video.renditions.map((rendition) => rendition.quality),
         asked,
       )
-      const rendition = record.renditions.find((each) => each.quality === quality)
+      const rendition = video.renditions.find((each) => each.quality === quality)
       if (!rendition) throw notAvailable()
-      const durationMs = record.published?.media_info?.durationMs ?? 0
+      const durationMs = video.published?.media_info?.durationMs ?? 0
       return urls.urlOf(rendition.object_key, durationMs, clock.now())
     },
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
-import type { Place } from './video-rows.ts'
+import type { Place } from './shown-videos.ts'
 
 /**
  * What is where in the list and when it was changed, without its rows: one index has it all. In slices, because SQLite

@@ -20,13 +20,15 @@ export interface Page {
   limit: number
 }
 
-/** The words of all videos. Whatever has been committed when it is asked is found. */
+/** The words of all videos. */
 export interface SearchIndex {
-  /** Takes in what has changed. Before a search it is waited for. */
+  /** Takes in what has changed. */
   catchUp(): Promise<void>
-  /** The ids found, as a statement that gives them as `video_id`. */
+  /** The ids found among what was taken in, as a statement that gives them as `video_id`. */
   found(wanted: Wanted): RawBuilder<unknown>
-  /** The ids of the newest found, in the order of the list. */
+  /** How many that are. */
+  count(wanted: Wanted): Promise<number>
+  /** The ids of the newest found, in the order of the list: whatever has been committed when it is asked is found. */
   newest(wanted: Wanted, page: Page): Promise<number[]>
 }
 
@@ -49,18 +51,47 @@ export function createSearchIndex({ db, engine }: { db: Database; engine: Engine
       : sql`select video_id from video_words where lexemes @@ ${queryOf(wanted)}::tsquery`
   }
 
+  /** What runs may have looked before the last change. */
+  async function waitForLast(): Promise<void> {
+    await running?.catch(() => {})
+  }
+
+  async function takeInNow(): Promise<void> {
+    running ??= takeIn().finally(() => (running = null))
+    await running
+  }
+
+  async function catchUp(): Promise<void> {
+    await waitForLast()
+    if (await isBehind(db)) await takeInNow()
+  }
+
+  async function newestWithPostgres(wanted: Wanted, page: Page): Promise<number[]> {
+    const search = { db, query: queryOf(wanted) }
+    await waitForLast()
+    // Rarely is anything missing: that is asked for in the same statement.
+    const first = await newestOnPostgres(search, page)
+    if (!first.isBehind) return first.ids
+    await takeInNow()
+    return (await newestOnPostgres(search, page)).ids
+  }
+
   return {
+    catchUp,
     found,
-    newest: (wanted, page) =>
-      engine === 'sqlite'
-        ? newestOnSqlite({ db, found: found(wanted) }, wanted, page)
-        : newestOnPostgres({ db, query: queryOf(wanted) }, page),
-    async catchUp() {
-      // What runs may have looked before the last change.
-      await running?.catch(() => {})
-      if (!(await isBehind(db))) return
-      running ??= takeIn().finally(() => (running = null))
-      await running
+    async count(wanted) {
+      const counted =
+        engine === 'sqlite'
+          ? sql`select count(*) as "all" from (${found(wanted)}) as every`
+          : sql`select count_with_words(${queryOf(wanted)}::tsquery) as "all"`
+      const { rows } = await sql<{ all: number }>`${counted}`.execute(db)
+      return rows[0]?.all ?? 0
+    },
+
+    async newest(wanted, page) {
+      if (engine === 'postgres') return await newestWithPostgres(wanted, page)
+      await catchUp()
+      return await newestOnSqlite({ db, found: found(wanted) }, wanted, page)
     },
   }
 }

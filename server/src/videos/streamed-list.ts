@@ -6,8 +6,8 @@ import type { MediaUrls } from '../storage/media-urls.ts'
 import { VERSION } from '../version.ts'
 import type { CataloguePage } from './catalogue.ts'
 import { versionOf, type Stretch } from './list-versions.ts'
+import { listShownVideosFrom } from './shown-videos.ts'
 import { toVideo } from './video-object.ts'
-import { listVideoRecordsFrom } from './video-rows.ts'
 
 /**
  * A list too long to be made at once. Its stretches are made when a client has read up to them, and kept compressed for
@@ -41,10 +41,10 @@ export function createStreamedList(needs: {
   }
 
   async function make(stretch: Stretch, key: string, signedAt: Date): Promise<Piece> {
-    const records = await listVideoRecordsFrom(db, stretch.newest, stretch.oldest)
+    const videos = await listShownVideosFrom(db, stretch.newest, stretch.oldest)
     await breathe()
-    const videos = records.map((record) => JSON.stringify(toVideo(record, urls, signedAt)))
-    const piece = await toPiece(Buffer.from(videos.join(',')))
+    const objects = videos.map((video) => JSON.stringify(toVideo(video, urls, signedAt)))
+    const piece = await toPiece(Buffer.from(objects.join(',')))
     if (listed.has(key) && keptBytes + piece.deflated.length <= KEPT_BYTES) {
       kept.set(key, piece)
       keptBytes += piece.deflated.length

@@ -1,14 +1,14 @@
 import { QUALITIES, type AdminVideo, type Source, type Video } from '@videoflix/contract'
-import type { RenditionRow } from '../db/tables.ts'
 import type { StepView } from '../processing/step-views.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
 import { toProgress, toStep } from './step-object.ts'
-import type { ShownSource, VideoRecord } from './video-rows.ts'
+import type { ShownVideo } from './shown-videos.ts'
+import type { KnownSource, VideoRecord } from './video-rows.ts'
 
 /** From rows to what clients get. Pure; URLs are signed for `now`. */
 
-export function toVideo(record: VideoRecord, urls: MediaUrls, now: Date): Video {
-  const { video, published, newest, renditions } = record
+export function toVideo(shown: ShownVideo, urls: MediaUrls, now: Date): Video {
+  const { video, published, newest, renditions } = shown
   const isReady = published !== null
   return {
     id: video.id,
@@ -28,8 +28,8 @@ type Playable = Pick<
 >
 
 function toPlayable(
-  source: ShownSource | null,
-  renditions: RenditionRow[],
+  source: ShownVideo['published'],
+  renditions: ShownVideo['renditions'],
   urls: MediaUrls,
   now: Date,
 ): Playable {
@@ -85,7 +85,7 @@ export function toAdminVideo(
   }
 }
 
-function toSource(source: ShownSource, steps: StepView[], now: Date): Source {
+function toSource(source: KnownSource, steps: StepView[], now: Date): Source {
   return {
     file_name: source.file_name,
     size_bytes: source.size_bytes,

@@ -19,6 +19,5 @@ export async function listPageIds(
     return rows.map(({ id }) => id)
   }
   if (prefixes.length === 0) return []
-  await index.catchUp()
   return await index.newest({ prefixes, category }, { after, limit })
 }

@@ -1,53 +1,22 @@
-import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
 import type { RenditionRow, SourceRow, VideoRow } from '../db/tables.ts'
 
-/** The reads of the catalogue. Videos with all that is shown of them cost three statements, however many they are. */
+/** The reads of superusers, and of programs. Videos with all that is known of them cost three statements, however many they are. */
 
 /** What nobody sees of a source is large. */
-export type ShownSource = Omit<SourceRow, 'plan' | 'storyboard'>
+export type KnownSource = Omit<SourceRow, 'plan' | 'storyboard'>
 
 /** A video with the source that plays, the newest one, and what exists of the former. */
 export interface VideoRecord {
   video: VideoRow
   /** What plays; null until something was ready. */
-  published: ShownSource | null
+  published: KnownSource | null
   /** What was uploaded last: `published`, or what will replace it. */
-  newest: ShownSource | null
+  newest: KnownSource | null
   /** Of `published`, worst first. */
   renditions: RenditionRow[]
   /** Of `newest`, if it is not published: what superusers play already. */
   earlyRenditions: RenditionRow[]
-}
-
-export async function listVideoRecords(db: Database): Promise<VideoRecord[]> {
-  const videos = await newestFirst(db).execute()
-  const sources = await db.selectFrom('sources').select(SHOWN).execute()
-  const renditions = await db.selectFrom('renditions').selectAll().orderBy('height').execute()
-  return assemble(videos, sources, renditions)
-}
-
-function newestFirst(db: Database) {
-  return db.selectFrom('videos').selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc')
-}
-
-/** Where a video stands in the list. The time is as the database writes it: it is only ever compared there. */
-export interface Place {
-  createdAt: string
-  id: number
-}
-
-/** All from one place of the list to another, both included. */
-export async function listVideoRecordsFrom(
-  db: Database,
-  newest: Place,
-  oldest: Place,
-): Promise<VideoRecord[]> {
-  const videos = await newestFirst(db)
-    .where(sql<boolean>`(created_at, id) <= (${newest.createdAt}, ${newest.id})`)
-    .where(sql<boolean>`(created_at, id) >= (${oldest.createdAt}, ${oldest.id})`)
-    .execute()
-  return await withSources(db, videos)
 }
 
 export async function findVideoRecord(db: Database, id: number): Promise<VideoRecord | null> {
@@ -66,7 +35,7 @@ export async function findVideoRecords(db: Database, ids: number[]): Promise<Vid
   )
 }
 
-const SHOWN = [
+const KNOWN = [
   'id',
   'video_id',
   'upload_id',
@@ -90,7 +59,7 @@ async function withSources(db: Database, videos: VideoRow[]): Promise<VideoRecor
   if (ids.length === 0) return []
   const sources = await db
     .selectFrom('sources')
-    .select(SHOWN)
+    .select(KNOWN)
     .where('video_id', 'in', ids)
     .execute()
   const sourceIds = sources.map((source) => source.id)
@@ -108,12 +77,12 @@ async function withSources(db: Database, videos: VideoRow[]): Promise<VideoRecor
 
 function assemble(
   videos: VideoRow[],
-  sources: ShownSource[],
+  sources: KnownSource[],
   renditions: RenditionRow[],
 ): VideoRecord[] {
   const sourceById = new Map(sources.map((source) => [source.id, source]))
   const renditionsBySource = Map.groupBy(renditions, (rendition) => rendition.source_id)
-  const find = (id: number | null): ShownSource | null =>
+  const find = (id: number | null): KnownSource | null =>
     id === null ? null : (sourceById.get(id) ?? null)
   return videos.map((video) => ({
     video,

@@ -42,6 +42,7 @@ export async function isDatabaseInUse(db: Database): Promise<boolean> {
 /** What migrations make besides tables, and what no table takes along when it goes. */
 const FUNCTIONS = [
   'newest_with_words(tsquery, timestamptz, bigint, bigint)',
+  'count_with_words(tsquery)',
   'empty_video_words()',
 ] as const
 

@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { S3Settings } from '../../config/s3-settings.ts'
 
 export interface S3Credentials {
@@ -28,6 +29,8 @@ export interface S3Urls {
 const LIFE = 7 * 86_400
 const ALGORITHM = 'AWS4-HMAC-SHA256'
 const KEPT_SIGNING_KEYS = 32
+/** Of two thousand videos. Temporary credentials have an id of their own each time. */
+const KEPT_URLS = 10_000
 
 /**
  * Signature Version 4 in the query (AWS, “Authenticating Requests: Using Query Parameters”), character for character what
@@ -54,11 +57,16 @@ export function createS3Urls(needs: {
     return key
   }
 
+  const made = new LRUCache<string, string>({ max: KEPT_URLS })
+
   return {
     plain: (key) => `${base}/${key}`,
 
     signed(method, key, expires, query) {
       const { accessKeyId, secretAccessKey, sessionToken } = credentials()
+      const name = JSON.stringify([accessKeyId, method, key, expires, query])
+      const known = made.get(name)
+      if (known !== undefined) return known
       const instant = basicFormat(expires - LIFE)
       const date = instant.slice(0, 8)
       const scope = `${date}/${settings.region}/s3/aws4_request`
@@ -72,7 +80,9 @@ export function createS3Urls(needs: {
         signingKey(secretAccessKey, date),
         `${ALGORITHM}\n${instant}\n${scope}\n${hash('sha256', request)}`,
       ).toString('hex')
-      return `${base}/${key}?${before}&X-Amz-Signature=${signature}&${after}`
+      const url = `${base}/${key}?${before}&X-Amz-Signature=${signature}&${after}`
+      made.set(name, url)
+      return url
     },
   }
 }
