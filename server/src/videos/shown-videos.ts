@@ -4,8 +4,8 @@ import type { RenditionRow, SourceRow, VideoRow } from '../db/tables.ts'
 import type { MediaInfo } from '../media/media-info.ts'
 
 /**
- * The reads of viewers: what they get to see and no more, as the list is asked for more often than all else. Two or
- * three statements, however many the videos are.
+ * The reads of viewers: what they get to see and no more, in one statement, as the list is asked for more often than all
+ * else.
  */
 
 export interface ShownVideo {
@@ -30,12 +30,10 @@ export interface Place {
 
 /** All, newest first. */
 export async function listShownVideos(db: Database): Promise<ShownVideo[]> {
-  const rows = await videosFrom(db)
+  const newestFirst = shownVideos(db)
     .orderBy('videos.created_at', 'desc')
     .orderBy('videos.id', 'desc')
-    .execute()
-  const renditions = await renditionsFrom(db).execute()
-  return assemble(rows, renditions)
+  return (await newestFirst.execute()).map(toShownVideo)
 }
 
 /** All from one place of the list to another, both included. */
@@ -67,65 +65,60 @@ export async function findShownVideo(db: Database, id: number): Promise<ShownVid
 /** Those of the ids that exist, in the order of the ids. */
 export async function findShownVideos(db: Database, ids: number[]): Promise<ShownVideo[]> {
   if (ids.length === 0) return []
-  const rows = await videosFrom(db).where('videos.id', 'in', ids).execute()
+  const rows = await shownVideos(db).where('videos.id', 'in', ids).execute()
   const byId = new Map(rows.map((row) => [row.id, row]))
-  return await withRenditions(
-    db,
-    ids.flatMap((id) => byId.get(id) ?? []),
-  )
+  return ids.flatMap((id) => byId.get(id) ?? []).map(toShownVideo)
 }
 
-type Row = Awaited<ReturnType<ReturnType<typeof videosFrom>['executeTakeFirstOrThrow']>>
+type Row = Awaited<ReturnType<ReturnType<typeof shownVideos>['executeTakeFirstOrThrow']>>
 
-function videosFrom(db: Database) {
-  return (
-    db
-      .selectFrom('videos')
-      .leftJoin('sources as published', 'published.id', 'videos.published_source_id')
-      .leftJoin('sources as newest', 'newest.id', 'videos.source_id')
-      .select([
-        'videos.id',
-        'videos.title',
-        'videos.description',
-        'videos.category',
-        'videos.created_at',
-        'published.id as published_id',
-        'published.poster_key',
-        'published.thumb_hash',
-        'newest.state',
-        'newest.error_message',
-      ])
-      // The whole of it is large.
-      .select(
-        sql<number | null>`cast(published.media_info ->> 'durationMs' as double precision)`.as(
-          'duration_ms',
-        ),
-      )
-  )
+function shownVideos(db: Database) {
+  return db
+    .selectFrom('videos')
+    .leftJoin('sources as published', 'published.id', 'videos.published_source_id')
+    .leftJoin('sources as newest', 'newest.id', 'videos.source_id')
+    .select([
+      'videos.id',
+      'videos.title',
+      'videos.description',
+      'videos.category',
+      'videos.created_at',
+      'published.id as published_id',
+      'published.poster_key',
+      'published.thumb_hash',
+      'newest.state',
+      'newest.error_message',
+      DURATION_MS.as('duration_ms'),
+      RENDITIONS.as('renditions'),
+    ])
 }
 
-type ShownRendition = Pick<RenditionRow, 'source_id' | 'quality' | 'object_key'>
+/** All of `media_info` is large. */
+const DURATION_MS = sql<
+  number | null
+>`cast(published.media_info ->> 'durationMs' as double precision)`
 
-function renditionsFrom(db: Database) {
-  return db.selectFrom('renditions').select(['source_id', 'quality', 'object_key'])
+/** `720p videos/7/9-1-1/720p.mp4 …`: both engines have it, and neither word has a space. */
+const RENDITIONS = sql<string | null>`(
+  select string_agg(quality || ' ' || object_key, ' ') from renditions where source_id = published.id
+)`
+
+function toShownVideo(row: Row): ShownVideo {
+  const { poster_key, thumb_hash, duration_ms: durationMs, state, error_message } = row
+  const media_info = durationMs === null ? null : { durationMs }
+  return {
+    video: row,
+    published: row.published_id === null ? null : { poster_key, thumb_hash, media_info },
+    newest: state === null ? null : { state, error_message },
+    renditions: row.renditions === null ? [] : toRenditions(row.renditions.split(' ')),
+  }
 }
 
-async function withRenditions(db: Database, rows: Row[]): Promise<ShownVideo[]> {
-  const sourceIds = rows.flatMap((row) => row.published_id ?? [])
-  if (sourceIds.length === 0) return assemble(rows, [])
-  return assemble(rows, await renditionsFrom(db).where('source_id', 'in', sourceIds).execute())
-}
-
-function assemble(rows: Row[], renditions: ShownRendition[]): ShownVideo[] {
-  const bySource = Map.groupBy(renditions, (rendition) => rendition.source_id)
-  return rows.map((row) => {
-    const { published_id: publishedId, poster_key, thumb_hash, duration_ms: durationMs } = row
-    const media_info = durationMs === null ? null : { durationMs }
-    return {
-      video: row,
-      published: publishedId === null ? null : { poster_key, thumb_hash, media_info },
-      newest: row.state === null ? null : { state: row.state, error_message: row.error_message },
-      renditions: bySource.get(publishedId ?? -1) ?? [],
-    }
-  })
+function toRenditions(words: string[]): ShownVideo['renditions'] {
+  const renditions = []
+  for (let at = 0; at < words.length; at += 2) {
+    const [quality = '', object_key = ''] = words.slice(at, at + 2)
+    renditions.push({ quality, object_key })
+  }
+  return renditions
 }
