@@ -88,12 +88,13 @@ async function addSources(db: Database): Promise<void> {
       poster_key, created_at, updated_at)
     select id, 'bench-' || id, 'bench-' || id, 'film.mp4', 1, 'ready', ${MEDIA_INFO},
       'videos/' || id || '/1-1/poster.jpg', created_at, updated_at from videos`.execute(db)
-  for (const height of [120, 360, 720, 1080]) {
-    await sql`
-      insert into renditions (source_id, quality, object_key, width, height, size_bytes, bitrate_bps, codecs)
-      select id, ${`${height}p`}, 'videos/' || video_id || ${`/1-1/${height}p.mp4`},
-        1, ${height}, 1, 1, 'avc1.640028' from sources`.execute(db)
-  }
+  // Those of one film after each other, as they are made.
+  await sql`
+    insert into renditions (source_id, quality, object_key, width, height, size_bytes, bitrate_bps, codecs)
+    select sources.id, height || 'p', 'videos/' || video_id || '/1-1/' || height || 'p.mp4',
+      1, height, 1, 1, 'avc1.640028'
+    from sources, (select 120 as height union all select 360 union all select 720 union all select 1080) as ladder
+    order by sources.id, height`.execute(db)
   await sql`
     update videos set (source_id, published_source_id) =
       (select id, id from sources where sources.video_id = videos.id)`.execute(db)

@@ -81,7 +81,7 @@ export interface VideosTable {
 /** What videos are found by; derived from their rows, and in no backup. */
 export interface VideoWordsTable {
   video_id: number
-  /** ` word` for each (`indexedText`); null while they have to be made. */
+  /** ` word` for each (`indexedText`); null while they have to be made. PostgreSQL keeps them as `lexemes`, and none here. */
   words: string | null
 }
 

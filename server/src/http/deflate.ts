@@ -7,13 +7,18 @@ import { constants, createDeflateRaw, type DeflateRaw } from 'node:zlib'
  * with it the 100 KB it has at hand. A page of fifty videos for each of sixty requests then stops everything for 25 ms.
  */
 let compressor: DeflateRaw | undefined
-let last: Promise<unknown> = Promise.resolve()
+let last: Promise<unknown> | null = null
 
 /** Blocks that end on a byte, none of them the last, and that refer to nothing before them. */
 export async function deflateBlocks(bytes: Buffer): Promise<Buffer> {
-  const before = last
-  const deflated = before.then(() => deflateNow(bytes))
-  last = deflated.catch(() => {})
+  // Begun at once, if it can be: the caller has more to do meanwhile.
+  const deflated = last ? last.then(() => deflateNow(bytes)) : deflateNow(bytes)
+  const done = deflated
+    .catch(() => {})
+    .then(() => {
+      if (last === done) last = null
+    })
+  last = done
   return await deflated
 }
 

@@ -18,8 +18,9 @@ const inflate = promisify(inflateRaw)
 const OPEN_END = { finishFlush: constants.Z_SYNC_FLUSH }
 
 export async function toPiece(bytes: Buffer): Promise<Piece> {
-  const deflated = await deflateBlocks(bytes)
-  return { deflated, crc: crc32(bytes), sizeBytes: bytes.length }
+  const deflating = deflateBlocks(bytes)
+  const crc = crc32(bytes)
+  return { deflated: await deflating, crc, sizeBytes: bytes.length }
 }
 
 export async function bytesOf({ deflated }: Piece): Promise<Buffer> {

@@ -166,8 +166,9 @@ export function createCatalogue(needs: {
 
 async function toPage(videos: Video[]): Promise<CataloguePage> {
   const json = Buffer.from(JSON.stringify(videos))
-  const gzipped = await gzip(json)
+  const compressing = gzip(json)
   const hash = createHash('sha256').update(json).digest('base64url').slice(0, 27)
+  const gzipped = await compressing
   return {
     etag: `"${hash}"`,
     gzippedEtag: `"${hash}-gz"`,

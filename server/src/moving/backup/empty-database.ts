@@ -43,6 +43,7 @@ export async function isDatabaseInUse(db: Database): Promise<boolean> {
 const FUNCTIONS = [
   'newest_with_words(tsquery, timestamptz, bigint, bigint)',
   'count_with_words(tsquery)',
+  'keep_lexemes()',
   'empty_video_words()',
 ] as const
 
