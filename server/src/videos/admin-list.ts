@@ -16,30 +16,31 @@ export interface VideoPage {
   ordering: 'created_at' | '-created_at' | 'title' | '-title'
 }
 
-/** One page of ids, and how many match in all. */
-export async function listVideoIds(
-  needs: { db: Database; index: SearchIndex },
-  filter: VideoFilter,
-  page: VideoPage,
-): Promise<{ ids: number[]; count: number }> {
-  const { db, index } = needs
-  const prefixes = prefixesOf(filter.search)
-  if (prefixes?.length === 0) return { ids: [], count: 0 }
-  if (prefixes) await index.catchUp()
-  const query = { ...filter, prefixes }
-  return { ids: await listIds(needs, query, page), count: await count(db, index, query) }
+/** What is asked for, in words of the index. */
+export interface VideoQuery extends VideoFilter {
+  prefixes: string[] | null
 }
 
-interface Query extends VideoFilter {
-  prefixes: string[] | null
+interface Needs {
+  db: Database
+  index: SearchIndex
+}
+
+/** Whatever has been committed by now is found. Null if nothing can be. */
+export async function toQuery(index: SearchIndex, filter: VideoFilter): Promise<VideoQuery | null> {
+  const prefixes = prefixesOf(filter.search)
+  if (prefixes?.length === 0) return null
+  if (prefixes) await index.catchUp()
+  return { ...filter, prefixes }
 }
 
 /** Pages beyond are sorted by the database. */
 const NEAR = 1000
 
-async function listIds(
-  { db, index }: { db: Database; index: SearchIndex },
-  query: Query,
+/** One page. */
+export async function listVideoIds(
+  { db, index }: Needs,
+  query: VideoQuery,
   { offset, limit, ordering }: VideoPage,
 ): Promise<number[]> {
   const { prefixes, category, state } = query
@@ -62,7 +63,8 @@ async function listIds(
   return rows.map(({ id }) => id)
 }
 
-async function count(db: Database, index: SearchIndex, query: Query): Promise<number> {
+/** All that match. */
+export async function countVideos({ db, index }: Needs, query: VideoQuery): Promise<number> {
   const { prefixes, category, state } = query
   // The index alone knows.
   if (prefixes && !state) return await index.count({ prefixes, category })
@@ -74,7 +76,7 @@ async function count(db: Database, index: SearchIndex, query: Query): Promise<nu
 }
 
 function conditions(
-  { prefixes, category, state }: Query,
+  { prefixes, category, state }: VideoQuery,
   index: SearchIndex,
 ): RawBuilder<SqlBool>[] {
   const list: RawBuilder<SqlBool>[] = []

@@ -5,7 +5,13 @@ import type { Clock } from '../ports/clock.ts'
 import { listStepViews } from '../processing/step-views.ts'
 import type { MediaUrls } from '../storage/media-urls.ts'
 import { toAdminVideo } from './video-object.ts'
-import { listVideoIds, type VideoFilter, type VideoPage } from './admin-list.ts'
+import {
+  countVideos,
+  listVideoIds,
+  toQuery,
+  type VideoFilter,
+  type VideoPage,
+} from './admin-list.ts'
 import type { SearchIndex } from './search-index.ts'
 import { findVideoRecords } from './video-rows.ts'
 
@@ -46,8 +52,14 @@ export function createAdminVideos(needs: {
     },
 
     async list(filter, page) {
-      const { ids, count } = await listVideoIds({ db, index }, filter, page)
-      return { results: await find(ids), count }
+      const query = await toQuery(index, filter)
+      if (query === null) return { results: [], count: 0 }
+      // To count takes longer than all else: meanwhile it is done.
+      const [results, count] = await Promise.all([
+        listVideoIds({ db, index }, query, page).then((ids) => find(ids)),
+        countVideos({ db, index }, query),
+      ])
+      return { results, count }
     },
   }
 }
