@@ -2,7 +2,6 @@ import { sql, type RawBuilder, type SqlBool } from 'kysely'
 import type { Database } from '../db/database.ts'
 import type { SearchIndex } from './search-index.ts'
 import { prefixesOf } from './search-words.ts'
-import { listPageIds } from './video-pages.ts'
 
 export interface VideoFilter {
   search?: string | undefined
@@ -46,7 +45,7 @@ export async function listVideoIds(
   const { prefixes, category, state } = query
   const end = offset + limit
   if (prefixes && !state && ordering === '-created_at' && end <= NEAR) {
-    const ids = await listPageIds({ db, index }, { prefixes, category, after: null, limit: end })
+    const ids = await index.newest({ prefixes, category }, { after: null, limit: end })
     return ids.slice(offset)
   }
   const direction = ordering.startsWith('-') ? 'desc' : 'asc'

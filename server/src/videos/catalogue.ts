@@ -11,10 +11,10 @@ import { readCursor, toCursor } from './cursor.ts'
 import { listStretches, versionOf, type Stretch } from './list-versions.ts'
 import { prefixesOf } from './search-words.ts'
 import type { SearchIndex } from './search-index.ts'
-import { findShownVideo, findShownVideos, listShownVideos } from './shown-videos.ts'
+import { findShownVideo, listShownVideos } from './shown-videos.ts'
 import { createStreamedList } from './streamed-list.ts'
 import { chooseQuality, toVideo } from './video-object.ts'
-import { listPageIds } from './video-pages.ts'
+import { listPage } from './video-pages.ts'
 
 /** Videos as bytes, ready to be sent. */
 export interface CataloguePage {
@@ -124,12 +124,12 @@ export function createCatalogue(needs: {
     async some({ search, category, cursor, limit }) {
       const prefixes = prefixesOf(search)
       const after = cursor === undefined ? null : readCursor(cursor)
-      // One more than is shown, to know whether there is a next page.
-      const query = { prefixes, category, after, limit: limit + 1 }
-      const ids = await listPageIds({ db, index }, query)
-      const videos = await findShownVideos(db, ids.slice(0, limit))
+      const { videos, hasNext } = await listPage(
+        { db, index },
+        { prefixes, category, after, limit },
+      )
       const now = clock.now()
-      const last = ids.length > limit ? videos.at(-1)?.video : undefined
+      const last = hasNext ? videos.at(-1)?.video : undefined
       return {
         page: await toPage(videos.map((video) => toVideo(video, urls, now))),
         next: last ? toCursor({ createdAt: last.created_at, id: last.id }) : null,

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
 import type { RenditionRow, SourceRow, VideoRow } from '../db/tables.ts'
 import type { MediaInfo } from '../media/media-info.ts'
+import { newestVideos, type ListPart } from './newest-videos.ts'
 
 /**
  * The reads of viewers: what they get to see and no more, in one statement, as the list is asked for more often than all
@@ -30,10 +31,18 @@ export interface Place {
 
 /** All, newest first. */
 export async function listShownVideos(db: Database): Promise<ShownVideo[]> {
-  const newestFirst = shownVideos(db)
-    .orderBy('videos.created_at', 'desc')
-    .orderBy('videos.id', 'desc')
-  return (await newestFirst.execute()).map(toShownVideo)
+  const rows = await shown(newestVideos(db, { after: null })).execute()
+  return rows.map(toShownVideo)
+}
+
+/** The newest of a part of the list. */
+export async function listNewestShown(
+  db: Database,
+  part: ListPart,
+  limit: number,
+): Promise<ShownVideo[]> {
+  const rows = await shown(newestVideos(db, part)).limit(limit).execute()
+  return rows.map(toShownVideo)
 }
 
 /** All from one place of the list to another, both included. */
@@ -65,16 +74,15 @@ export async function findShownVideo(db: Database, id: number): Promise<ShownVid
 /** Those of the ids that exist, in the order of the ids. */
 export async function findShownVideos(db: Database, ids: number[]): Promise<ShownVideo[]> {
   if (ids.length === 0) return []
-  const rows = await shownVideos(db).where('videos.id', 'in', ids).execute()
+  const rows = await shown(db.selectFrom('videos').where('videos.id', 'in', ids)).execute()
   const byId = new Map(rows.map((row) => [row.id, row]))
   return ids.flatMap((id) => byId.get(id) ?? []).map(toShownVideo)
 }
 
-type Row = Awaited<ReturnType<ReturnType<typeof shownVideos>['executeTakeFirstOrThrow']>>
+type Row = Awaited<ReturnType<ReturnType<typeof shown>['executeTakeFirstOrThrow']>>
 
-function shownVideos(db: Database) {
-  return db
-    .selectFrom('videos')
+function shown(videos: ReturnType<typeof newestVideos>) {
+  return videos
     .leftJoin('sources as published', 'published.id', 'videos.published_source_id')
     .leftJoin('sources as newest', 'newest.id', 'videos.source_id')
     .select([
