@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BACKENDS, SUPERUSER, startApp, type TestApp } from '../harness/app.ts'
 import type { Client } from '../harness/client.ts'
@@ -98,6 +99,36 @@ describe.each(BACKENDS)('favourites, on %s', (backend) => {
     expect(await toggle(viewer, { video_id: videos[1] })).toEqual([200, [videos[1]]])
     expect(new Set(await times(99))).toEqual(new Set([200]))
     expect(await toggle(viewer, { video_id: videos[1] })).toEqual([200, [videos[0]]])
+  })
+
+  test('cannot be made of a video that is being deleted', async () => {
+    const viewer = await app.viewer()
+    const doomed = await aVideo('being deleted')
+    let isDone = false
+    const toggled = await app.app.db.transaction().execute(async (trx) => {
+      await trx.deleteFrom('videos').where('id', '=', doomed).execute()
+      const toggling = toggle(viewer, { video_id: doomed }).finally(() => (isDone = true))
+      await pause(300)
+      expect(isDone).toBe(false)
+      return { toggling }
+    })
+    expect(await toggled.toggling).toEqual([404, { message: 'Video not found' }])
+  })
+
+  test('of an account that was deleted a moment ago are a conflict', async () => {
+    const viewer = await app.viewer()
+    await toggle(viewer, { video_id: videos[0] })
+    const { id } = await app.app.db
+      .selectFrom('favorites')
+      .innerJoin('users', 'users.id', 'favorites.user_id')
+      .select('users.id')
+      .orderBy('favorites.created_at', 'desc')
+      .orderBy('users.id', 'desc')
+      .executeTakeFirstOrThrow()
+    // As another server would: this one believes in the session for a moment.
+    await app.app.db.deleteFrom('users').where('id', '=', id).execute()
+    const message = 'What this belongs to was deleted a moment ago. Load it again.'
+    expect(await toggle(viewer, { video_id: videos[0] })).toEqual([409, { message }])
   })
 
   test('go with their video', async () => {

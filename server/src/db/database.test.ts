@@ -3,7 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BACKENDS } from '../../../test/harness/app.ts'
 import { barrier, meetingOf } from '../../../test/harness/barrier.ts'
 import { startDatabases, type Databases } from '../../../test/harness/database.ts'
-import { isUniqueViolation, transact, type Database, type Transacting } from './database.ts'
+import {
+  isForeignKeyViolation,
+  isUniqueViolation,
+  transact,
+  type Database,
+  type Transacting,
+} from './database.ts'
 import { asJson } from './tables.ts'
 
 const NOW = new Date('2026-02-03T04:05:06.789Z')
@@ -166,7 +172,7 @@ describe.each(BACKENDS)('on %s', (backend) => {
     }
   })
 
-  test('a unique violation is told from other errors', async () => {
+  test('a unique violation and one of a foreign key are told from other errors', async () => {
     const { id } = await aUser(db, 'twice@example.com')
     const again = await aUser(db, 'twice@example.com').catch((error: unknown) => error)
     expect(isUniqueViolation(again)).toBe(true)
@@ -185,6 +191,8 @@ describe.each(BACKENDS)('on %s', (backend) => {
     expect(orphan).toBeInstanceOf(Error)
     expect(isUniqueViolation(orphan)).toBe(false)
     expect(isUniqueViolation(null)).toBe(false)
+    expect(isForeignKeyViolation(orphan)).toBe(true)
+    expect(isForeignKeyViolation(again)).toBe(false)
   })
 
   describe('transactions', () => {

@@ -70,6 +70,13 @@ export function isUniqueViolation(error: unknown): boolean {
   return UNIQUE_VIOLATIONS.has(codeOf(error))
 }
 
+const FOREIGN_KEY_VIOLATIONS = new Set(['SQLITE_CONSTRAINT_FOREIGNKEY', '23503'])
+
+/** What a new row belongs to is not there: mostly because it was deleted a moment ago. */
+export function isForeignKeyViolation(error: unknown): boolean {
+  return FOREIGN_KEY_VIOLATIONS.has(codeOf(error))
+}
+
 function codeOf(error: unknown): string {
   return (error as { code?: string } | null)?.code ?? ''
 }

@@ -30,6 +30,8 @@ export async function toggleFavorite(
       .selectFrom('videos')
       .select('id')
       .where('id', '=', videoId)
+      // Who deletes it waits, or is waited for.
+      .forKeyShare()
       .executeTakeFirst()
     if (!video) throw new AppError('not_found', 'Video not found')
     const { numDeletedRows } = await trx

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { MESSAGES } from '@videoflix/contract'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { isForeignKeyViolation } from '../db/database.ts'
 import { AppError, throttled, type ErrorCode } from '../errors.ts'
 
 /** The one map from what went wrong to a status. */
@@ -40,6 +41,10 @@ export async function sendError(
     return
   }
   if (error instanceof AppError) return sendAppError(error, request, reply)
+  if (isForeignKeyViolation(error)) {
+    request.log.warn({ err: error, request: request.id }, 'deleted meanwhile')
+    return sendAppError(deletedMeanwhile(error), request, reply)
+  }
   const known = fromFastify(error as FastifyError, request)
   if (known) {
     await reply.code(known.status).send(known.body)
@@ -49,6 +54,11 @@ export async function sendError(
   await reply
     .code(500)
     .send({ detail: `Something went wrong here. It is in the log as ${request.id}.` })
+}
+
+function deletedMeanwhile(cause: Error): AppError {
+  const message = 'What this belongs to was deleted a moment ago. Load it again.'
+  return new AppError('conflict', message, { cause })
 }
 
 async function sendAppError(
