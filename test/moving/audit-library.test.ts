@@ -24,7 +24,9 @@ describe.each(BACKENDS)('`audit-library` on %s', (backend) => {
   let superuser: Client
   let ids: { repaired: number; lost: number; reduced: number; unkept: number }
   beforeAll(async () => {
-    app = await startApp({ backend, env: { JOB_SWEEP_INTERVAL: '0.2' } })
+    // Its own sweep of uploads leaves to the command what that takes for given up.
+    const env = { JOB_SWEEP_INTERVAL: '0.2', UPLOAD_TTL: '8640000' }
+    app = await startApp({ backend, env })
     superuser = await app.superuser()
     const aFilm = async (): Promise<number> =>
       (await aReadyVideo(app, superuser, { film: 'h264 mp4' })).id
