@@ -1,6 +1,6 @@
-import { readdir, utimes, writeFile } from 'node:fs/promises'
+import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts'
 import { createStaging, isAbandoned } from './staging.ts'
@@ -45,6 +45,32 @@ test('what was received is there until it is removed, however long a store takes
   expect(await readdir(folder.path)).toEqual(['form'])
   // As after a restart.
   await createStaging(settings).removeAbandoned(later)
+  expect(await readdir(folder.path)).toEqual([])
+})
+
+test('what is being received stays, however slowly it comes', async () => {
+  await using folder = await temporaryFolder()
+  const settings = { dir: folder.path, ttlMs: 1000, maxBytes: 100, minFreeDiskBytes: 0 }
+  const staging = createStaging(settings)
+  const bytes = new PassThrough()
+  bytes.write('fi')
+  const receiving = staging.receive('form', bytes)
+  await expect.poll(() => readdir(folder.path)).toEqual(['form'])
+  await staging.removeAbandoned(new Date(Date.now() + 60_000))
+  bytes.end('lm')
+  await receiving
+  expect(await readFile(staging.pathOf('form'), 'utf8')).toBe('film')
+})
+
+test('what was not received to its end is gone', async () => {
+  await using folder = await temporaryFolder()
+  const settings = { dir: folder.path, ttlMs: 1000, maxBytes: 100, minFreeDiskBytes: 0 }
+  const staging = createStaging(settings)
+  const bytes = new PassThrough()
+  bytes.write('fi')
+  const receiving = staging.receive('form', bytes)
+  bytes.destroy(new Error('the client has gone'))
+  await expect(receiving).rejects.toThrow('the client has gone')
   expect(await readdir(folder.path)).toEqual([])
 })
 

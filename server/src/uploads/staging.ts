@@ -15,17 +15,17 @@ export interface Staging {
   /** Writes a stream to a new file, to the disk, which is there until `remove`. On any error it is gone. Throws `disk_full`. */
   receive(uploadId: string, bytes: Readable): Promise<void>
   remove(uploadId: string): Promise<void>
-  /** Removes what has not grown for UPLOAD_TTL, unless it is whole or `receive` wrote it: that waits to become a video, however long. */
+  /** Removes what has not grown for UPLOAD_TTL, unless it is whole or `receive` writes or wrote it: that waits to become a video, however long. */
   removeAbandoned(now: Date): Promise<void>
 }
 
 export function createStaging(settings: Settings['uploads']): Staging {
   const pathOf = (uploadId: string): string => join(settings.dir, uploadId)
-  /** Whoever has received a file is at work with it, for as long as the store of originals takes. */
-  const received = new Set<string>()
+  /** What is being received, however slowly it comes or the disk takes it, and what was, for as long as it takes to be stored. */
+  const inHands = new Set<string>()
 
   async function remove(uploadId: string): Promise<void> {
-    received.delete(uploadId)
+    inHands.delete(uploadId)
     await rm(pathOf(uploadId), { force: true })
     await rm(`${pathOf(uploadId)}.json`, { force: true })
   }
@@ -43,11 +43,12 @@ export function createStaging(settings: Settings['uploads']): Staging {
     async receive(uploadId, bytes) {
       await mkdir(settings.dir, { recursive: true })
       const path = pathOf(uploadId)
+      inHands.add(uploadId)
       try {
         await pipeline(bytes, createWriteStream(path, { flags: 'wx' }))
         await syncFile(path)
-        received.add(uploadId)
       } catch (error) {
+        inHands.delete(uploadId)
         await rm(path, { force: true })
         throw asDiskFull(error)
       }
@@ -55,7 +56,7 @@ export function createStaging(settings: Settings['uploads']): Staging {
 
     async removeAbandoned(now) {
       for (const name of await readdir(settings.dir).catch(() => [])) {
-        if (received.has(name)) continue
+        if (inHands.has(name)) continue
         const path = join(settings.dir, name)
         if (await isAbandoned(path, now, settings.ttlMs)) await rm(path, { force: true })
       }
