@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { AdminVideo } from '@videoflix/contract'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -13,6 +11,7 @@ import { chance } from './chance.ts'
 import { DAYS_LATER, SiteClocks } from './clocks.ts'
 import { createCrowd, isSettled, type Crowd } from './crowd.ts'
 import { Favorites } from './favorites.ts'
+import { keepLogs } from './keep-logs.ts'
 import { killDuringWork, type Hits } from './kills.ts'
 import type { Sent, Way } from './sender.ts'
 import { auditSite, fetchable, listOrphans, urlsOf } from './site-auditor.ts'
@@ -77,7 +76,7 @@ describe.skipIf(!isPossible)(`a site of five (FAULT_SEED=${SEED})`, PATIENT, () 
   beforeEach((context) => context.skip(hasFailed))
   afterEach(async ({ task }) => {
     hasFailed ||= task.result?.state === 'fail'
-    await keepLogs()
+    await keepLogs(site, hasFailed)
   })
   afterAll(() => site?.[Symbol.asyncDispose]())
 
@@ -354,16 +353,6 @@ describe.skipIf(!isPossible)(`a site of five (FAULT_SEED=${SEED})`, PATIENT, () 
     expect(await favorites.audit()).toEqual([])
     expect(visitor.complaints).toEqual([])
   })
-
-  /** FAULT_LOGS names a folder for what all members have printed. */
-  async function keepLogs(): Promise<void> {
-    const folder = process.env['FAULT_LOGS']
-    if (folder === undefined) return
-    await mkdir(folder, { recursive: true })
-    for (const member of [...site.servers, ...site.workers]) {
-      await writeFile(join(folder, `${member.name}.log`), member.output())
-    }
-  }
 })
 
 const tell = (line: string): boolean => process.stdout.write(`${line}\n`)

@@ -1,5 +1,3 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { AdminVideo } from '@videoflix/contract'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -9,6 +7,7 @@ import { hasS3 } from '../harness/s3.ts'
 import { chance } from './chance.ts'
 import { DAYS_LATER, SiteClocks } from './clocks.ts'
 import { aLargeFilm, factsOf, formOf, insistOn } from './forms.ts'
+import { keepLogs } from './keep-logs.ts'
 import {
   always,
   atRandom,
@@ -76,22 +75,12 @@ describe.skipIf(!isPossible)(
     afterEach(async ({ task }) => {
       proxy.rule = noFault
       hasFailed ||= task.result?.state === 'fail'
-      await keepLogs()
+      await keepLogs(site, hasFailed)
     })
     afterAll(async () => {
       await site?.[Symbol.asyncDispose]()
       await proxy?.stop()
     })
-
-    /** FAULT_LOGS names a folder for what all members have printed. */
-    async function keepLogs(): Promise<void> {
-      const folder = process.env['FAULT_LOGS']
-      if (folder === undefined) return
-      await mkdir(folder, { recursive: true })
-      for (const member of [...site.servers, ...site.workers]) {
-        await writeFile(join(folder, `${member.name}.log`), member.output())
-      }
-    }
 
     let titles = 0
     const aTitle = (): string => `Film ${(titles += 1)}`

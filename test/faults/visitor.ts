@@ -45,7 +45,7 @@ export class Visitor {
     this.#cookies = client.cookies
     const isBusy = reply.status === 503 || reply.status === 507
     if (reply.status >= 500 && !isBusy) {
-      this.#complain(`${reply.status} from ${server.name}`, init, path)
+      this.#complain(`${reply.status} from ${server.name}`, init, path, await reply.clone().text())
     }
     if (reply.status === 503 && !Number(reply.headers.get('retry-after'))) {
       this.#complain(`503 without Retry-After from ${server.name}`, init, path)
@@ -103,8 +103,8 @@ export class Visitor {
     }
   }
 
-  #complain(what: string, { method = 'GET' }: RequestInit, path: string): void {
-    this.complaints.push(`${what}: ${method} ${path}`)
+  #complain(what: string, { method = 'GET' }: RequestInit, path: string, answer = ''): void {
+    this.complaints.push(`${what}: ${method} ${path} ${answer}`.trimEnd())
   }
 }
 
