@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import type { KeyPurpose, Keys } from '../config/keys.ts'
+import { keptUrls } from '../ports/object-store/kept-urls.ts'
 import { assertKey } from '../ports/object-store/object-store.ts'
 
 /** URLs below one path of ours that carry their own authority: what follows the path, and until when. */
@@ -17,9 +17,6 @@ export interface Grant {
   expires: number
 }
 
-/** URLs repeat (`expiryOf`), as pages do: those of two thousand videos. */
-const KEPT_URLS = 10_000
-
 const TARGET = /^([A-Za-z0-9._/-]+)\?expires=([1-9]\d{0,11})&signature=([A-Za-z0-9_-]{43})$/
 
 /** Signatures of one purpose are nothing to another, whatever path they name. */
@@ -31,7 +28,7 @@ export function createSignedUrls(needs: {
   urlPath: string
 }): SignedUrls {
   const { keys, purpose, backendOrigin, urlPath } = needs
-  const made = new LRUCache<string, string>({ max: KEPT_URLS })
+  const kept = keptUrls()
 
   function make(path: string, expires: number): string {
     assertKey(path)
@@ -40,14 +37,7 @@ export function createSignedUrls(needs: {
   }
 
   return {
-    urlUntil(path, expires) {
-      const name = `${expires} ${path}`
-      const known = made.get(name)
-      if (known !== undefined) return known
-      const url = make(path, expires)
-      made.set(name, url)
-      return url
-    },
+    urlUntil: (path, expires) => kept(`${expires} ${path}`, () => make(path, expires)),
 
     grantedBy(rawTarget, now) {
       if (!rawTarget.startsWith(urlPath)) return null

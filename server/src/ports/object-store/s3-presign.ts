@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import type { S3Settings } from '../../config/s3-settings.ts'
+import { keptUrls } from './kept-urls.ts'
 
 export interface S3Credentials {
   accessKeyId: string
@@ -29,8 +29,6 @@ export interface S3Urls {
 const LIFE = 7 * 86_400
 const ALGORITHM = 'AWS4-HMAC-SHA256'
 const KEPT_SIGNING_KEYS = 32
-/** Of two thousand videos. Temporary credentials have an id of their own each time. */
-const KEPT_URLS = 10_000
 
 /**
  * Signature Version 4 in the query (AWS, “Authenticating Requests: Using Query Parameters”), character for character what
@@ -57,32 +55,37 @@ export function createS3Urls(needs: {
     return key
   }
 
-  const made = new LRUCache<string, string>({ max: KEPT_URLS })
+  const kept = keptUrls()
+
+  function make(
+    { accessKeyId, secretAccessKey, sessionToken }: S3Credentials,
+    ...[method, key, expires, query]: Parameters<S3Urls['signed']>
+  ): string {
+    const instant = basicFormat(expires - LIFE)
+    const date = instant.slice(0, 8)
+    const scope = `${date}/${settings.region}/s3/aws4_request`
+    const before =
+      `X-Amz-Algorithm=${ALGORITHM}&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD` +
+      `&X-Amz-Credential=${encode(`${accessKeyId}/${scope}`)}&X-Amz-Date=${instant}&X-Amz-Expires=${LIFE}` +
+      (sessionToken === undefined ? '' : `&X-Amz-Security-Token=${encode(sessionToken)}`)
+    const after = `X-Amz-SignedHeaders=host${sorted(query)}`
+    const request = `${method}\n${path}/${key}\n${before}&${after}\nhost:${host}\n\nhost\nUNSIGNED-PAYLOAD`
+    const signature = hmac(
+      signingKey(secretAccessKey, date),
+      `${ALGORITHM}\n${instant}\n${scope}\n${hash('sha256', request)}`,
+    ).toString('hex')
+    return `${base}/${key}?${before}&X-Amz-Signature=${signature}&${after}`
+  }
 
   return {
     plain: (key) => `${base}/${key}`,
 
-    signed(method, key, expires, query) {
-      const { accessKeyId, secretAccessKey, sessionToken } = credentials()
-      const name = JSON.stringify([accessKeyId, method, key, expires, query])
-      const known = made.get(name)
-      if (known !== undefined) return known
-      const instant = basicFormat(expires - LIFE)
-      const date = instant.slice(0, 8)
-      const scope = `${date}/${settings.region}/s3/aws4_request`
-      const before =
-        `X-Amz-Algorithm=${ALGORITHM}&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD` +
-        `&X-Amz-Credential=${encode(`${accessKeyId}/${scope}`)}&X-Amz-Date=${instant}&X-Amz-Expires=${LIFE}` +
-        (sessionToken === undefined ? '' : `&X-Amz-Security-Token=${encode(sessionToken)}`)
-      const after = `X-Amz-SignedHeaders=host${sorted(query)}`
-      const request = `${method}\n${path}/${key}\n${before}&${after}\nhost:${host}\n\nhost\nUNSIGNED-PAYLOAD`
-      const signature = hmac(
-        signingKey(secretAccessKey, date),
-        `${ALGORITHM}\n${instant}\n${scope}\n${hash('sha256', request)}`,
-      ).toString('hex')
-      const url = `${base}/${key}?${before}&X-Amz-Signature=${signature}&${after}`
-      made.set(name, url)
-      return url
+    signed(...request) {
+      const current = credentials()
+      // Temporary credentials have an id of their own each time.
+      return kept(JSON.stringify([current.accessKeyId, ...request]), () =>
+        make(current, ...request),
+      )
     },
   }
 }
