@@ -25,10 +25,9 @@ export function readCursor(text: string): Cursor {
   return cursor
 }
 
-/** In the order of the list; all of them without a cursor. `place` has the columns of time and id. */
-export function olderThan(
-  after: Cursor | null,
-  place = sql`videos.created_at, videos.id`,
-): RawBuilder<SqlBool> {
-  return after === null ? sql`true` : sql`(${place}) < (${after.createdAt}, ${after.id})`
+/** In the order of the list; all of them without a cursor. */
+export function olderThan(after: Cursor | null): RawBuilder<SqlBool> {
+  return after === null
+    ? sql`true`
+    : sql`(videos.created_at, videos.id) < (${after.createdAt}, ${after.id})`
 }

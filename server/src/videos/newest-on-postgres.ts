@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
+import { ARE_WORDS_MISSING } from './missing-words.ts'
 import type { Page } from './search-index.ts'
 
 /**
@@ -15,9 +16,6 @@ export async function newestOnPostgres(
       to_json(array(select newest_with_words(
         ${query}::tsquery, ${after?.createdAt ?? null}, ${after?.id ?? null}, ${limit}
       ))) as ids,
-      ${MISSING} is not null as "isBehind"`.execute(db)
+      ${ARE_WORDS_MISSING} as "isBehind"`.execute(db)
   return rows[0] ?? { ids: [], isBehind: false }
 }
-
-/** In the order of its index: PostgreSQL may think that many are missing, and read the table until it finds one. */
-const MISSING = sql`(select video_id from video_words where words is null order by words, video_id limit 1)`

@@ -3,6 +3,7 @@ import { sql, type RawBuilder } from 'kysely'
 import { transact, type Database, type Engine, type Transacting } from '../db/database.ts'
 import type { VideoRow } from '../db/tables.ts'
 import type { Cursor } from './cursor.ts'
+import { areWordsMissing } from './missing-words.ts'
 import { newestOnPostgres } from './newest-on-postgres.ts'
 import { newestOnSqlite } from './newest-on-sqlite.ts'
 import { indexedText, wordOfCategory } from './search-words.ts'
@@ -63,7 +64,7 @@ export function createSearchIndex({ db, engine }: { db: Database; engine: Engine
 
   async function catchUp(): Promise<void> {
     await waitForLast()
-    if (await isBehind(db)) await takeInNow()
+    if (await areWordsMissing(db)) await takeInNow()
   }
 
   async function newestWithPostgres(wanted: Wanted, page: Page): Promise<number[]> {
@@ -108,19 +109,6 @@ function queryOf({ prefixes, category }: Wanted): string {
   const terms = prefixes.map((prefix) => `'${prefix}':*`)
   if (category !== undefined) terms.push(`'${wordOfCategory(category)}'`)
   return terms.join(' & ')
-}
-
-async function isBehind(db: Database): Promise<boolean> {
-  const missing = await db
-    .selectFrom('video_words')
-    .select('video_id')
-    .where('words', 'is', null)
-    // That of the index: PostgreSQL may think that many have none, and read the table until it finds one.
-    .orderBy('words')
-    .orderBy('video_id')
-    .limit(1)
-    .executeTakeFirst()
-  return missing !== undefined
 }
 
 type IndexedVideo = Pick<VideoRow, 'id' | 'title' | 'description' | 'category'>

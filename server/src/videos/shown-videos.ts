@@ -52,13 +52,10 @@ export async function listShownVideosFrom(
   oldest: Place,
 ): Promise<ShownVideo[]> {
   // Ids first: PostgreSQL takes a stretch for a ninth of all videos, and would join that many.
-  const rows = await db
-    .selectFrom('videos')
-    .select('id')
+  const rows = await newestVideos(db, { after: null })
+    .select('videos.id')
     .where(sql<boolean>`(created_at, id) <= (${newest.createdAt}, ${newest.id})`)
     .where(sql<boolean>`(created_at, id) >= (${oldest.createdAt}, ${oldest.id})`)
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
     .execute()
   return await findShownVideos(
     db,
