@@ -48,13 +48,16 @@ test('what was received is there until it is removed, however long a store takes
   expect(await readdir(folder.path)).toEqual([])
 })
 
-test('what is being received stays, however slowly it comes', async () => {
-  await using folder = await temporaryFolder()
-  const settings = { dir: folder.path, ttlMs: 1000, maxBytes: 100, minFreeDiskBytes: 0 }
-  const staging = createStaging(settings)
+function halfReceived(dir: string) {
+  const staging = createStaging({ dir, ttlMs: 1000, maxBytes: 100, minFreeDiskBytes: 0 })
   const bytes = new PassThrough()
   bytes.write('fi')
-  const receiving = staging.receive('form', bytes)
+  return { staging, bytes, receiving: staging.receive('form', bytes) }
+}
+
+test('what is being received stays, however slowly it comes', async () => {
+  await using folder = await temporaryFolder()
+  const { staging, bytes, receiving } = halfReceived(folder.path)
   await expect.poll(() => readdir(folder.path)).toEqual(['form'])
   await staging.removeAbandoned(new Date(Date.now() + 60_000))
   bytes.end('lm')
@@ -64,11 +67,7 @@ test('what is being received stays, however slowly it comes', async () => {
 
 test('what was not received to its end is gone', async () => {
   await using folder = await temporaryFolder()
-  const settings = { dir: folder.path, ttlMs: 1000, maxBytes: 100, minFreeDiskBytes: 0 }
-  const staging = createStaging(settings)
-  const bytes = new PassThrough()
-  bytes.write('fi')
-  const receiving = staging.receive('form', bytes)
+  const { bytes, receiving } = halfReceived(folder.path)
   bytes.destroy(new Error('the client has gone'))
   await expect(receiving).rejects.toThrow('the client has gone')
   expect(await readdir(folder.path)).toEqual([])
